@@ -1,0 +1,1 @@
+"""From files that telescopes write to frames in the archive."""
