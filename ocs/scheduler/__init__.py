@@ -1,0 +1,1 @@
+"""Optimal schedules: what is observed where and when, and why not otherwise."""
