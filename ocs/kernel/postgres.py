@@ -363,7 +363,7 @@ class EmbeddedPostgres:
 
     async def _ended(self) -> int:
         """Wait for the end of our child; asked again and again, which works on every event loop."""
-        while (code := self._exit_code()) is None:  # noqa: ASYNC110
+        while (code := self._exit_code()) is None:
             await asyncio.sleep(POLL_S)
         return code
 

@@ -1,0 +1,1 @@
+"""Observatory Control System: one process, one Postgres, one OpenAPI surface."""

@@ -1,0 +1,1 @@
+"""What all routers share: routes, types on the wire, pages, filters, middleware."""

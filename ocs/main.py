@@ -1,0 +1,369 @@
+"""The application: the one file that knows every module.
+
+`create_app` puts middleware, routers and error handlers together; `Boot` brings up what they stand on while
+the process already answers `/health` and `/ready`.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from sqlalchemy import MetaData, text
+from sqlalchemy.exc import DBAPIError
+
+from ocs import openapi
+from ocs.kernel import router as kernel_router
+from ocs.kernel import schema
+from ocs.kernel.changes import ChangeListener
+from ocs.kernel.clock import Clock
+from ocs.kernel.database import Base, Database
+from ocs.kernel.datafolder import DataFolder, StartError
+from ocs.kernel.errors import add_error_handlers
+from ocs.kernel.jobs import CpuPool, Jobs
+from ocs.kernel.logging import configure_logging
+from ocs.kernel.objects import open_object_store
+from ocs.kernel.postgres import EmbeddedPostgres
+from ocs.kernel.router import Check
+from ocs.kernel.router import Readiness as ReadinessReport
+from ocs.kernel.runtime import Runtime
+from ocs.kernel.security import Passwords, Vault
+from ocs.kernel.settings import Settings
+from ocs.kernel.wire.middleware import BodyLimit, Cors, Readiness, RequestLog, Slashes
+
+logger = logging.getLogger("ocs")
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"{package}.router") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _no_prefix(_settings: Settings) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One subsystem as the application sees it.
+
+    Attributes
+    ----------
+    package
+        Dotted name. Its `router.py` has a `router`, its `models.py` the tables, and its `api.py` may have
+        `register(runtime)`, which adds the module's background jobs.
+    branch
+        Branch of migrations the tables belong to, None when there are no tables.
+    schemas
+        Postgres schemas of the tables.
+    roots
+        Paths below which its addresses may be written without the final slash.
+    prefix
+        Where the routes hang; '' when they carry their full paths.
+    alias
+        A second prefix under which everything answers as well.
+    slashes
+        What happens to an address without the final slash.
+    """
+
+    package: str
+    branch: str | None = None
+    schemas: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ("/",)
+    prefix: Callable[[Settings], str] = _no_prefix
+    alias: str | None = None
+    slashes: Literal["redirect", "serve"] = "redirect"
+
+    def load(self, name: str) -> Any:
+        """Import the file `name` of the module, None if it has none."""
+        full = f"{self.package}.{name}"
+        if importlib.util.find_spec(full) is None:
+            return None
+        return importlib.import_module(full)
+
+
+_ARCHIVE_ROOTS = (
+    "/frames/",
+    "/versions/",
+    "/thumbnails/",
+    "/frame-funpack/",
+    "/frame-catalog/",
+    "/profile/",
+    "/api-token-auth/",
+    "/revoke_token/",
+    "/authprofile/",
+    "/health/",
+    "/archive/",
+)
+
+# In the order of the import layers: a module may use the doors of those above it in this table.
+MODULES: tuple[Module, ...] = (
+    Module("ocs.configdb", "configdb", ("configdb",), prefix=lambda settings: settings.configdb_prefix),
+    Module("ocs.downtime", "downtime", ("downtime",), prefix=lambda settings: settings.downtime_prefix),
+    Module("ocs.portal.accounts", "portal", ("accounts",), ("/api/", "/accounts/", "/o/")),
+    Module("ocs.portal.proposals", "portal", ("proposals",), ("/api/",)),
+    Module("ocs.portal.requests", "portal", ("requests",), ("/api/",)),
+    Module("ocs.portal.observations", "portal", ("observations",), ("/api/",)),
+    Module("ocs.archive", "archive", ("archive",), _ARCHIVE_ROOTS, alias="/archive", slashes="serve"),
+    Module("ocs.scheduler", "scheduler", ("scheduler",), ("/api/",)),
+    Module("ocs.ingest", "ingest", ("ingest",), ("/api/",)),
+)
+MODULES = tuple(module for module in MODULES if _is_there(module.package))
+
+
+@dataclass(frozen=True, slots=True)
+class AllMetadata:
+    """All tables, and which schemas belong to which branch of migrations."""
+
+    metadata: MetaData
+    branches: dict[str, set[str]]
+
+    @property
+    def schemas(self) -> set[str]:
+        """Names of all our Postgres schemas."""
+        return set().union(*self.branches.values())
+
+
+def all_metadata() -> AllMetadata:
+    """Import every module's tables."""
+    importlib.import_module("ocs.kernel.models")
+    branches: dict[str, set[str]] = {"kernel": {"kernel"}}
+    for module in MODULES:
+        if module.branch is not None:
+            module.load("models")
+            branches.setdefault(module.branch, set()).update(module.schemas)
+    return AllMetadata(Base.metadata, branches)
+
+
+class Boot:
+    """Brings the runtime up, in the background, and tells what it waits for."""
+
+    def __init__(self, settings: Settings, clock: Clock, *, demo: bool) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.demo = demo
+        self.waiting_for: str | None = "starting"
+        self.error: BaseException | None = None
+        self.runtime: Runtime | None = None
+        self._postgres: EmbeddedPostgres | None = None
+        self._schema_ok = False
+
+    @asynccontextmanager
+    async def database_url(self) -> AsyncIterator[str]:
+        """Give the address of the database: the outside one, or our own, supervised."""
+        settings = self.settings
+        if settings.database_url is not None:
+            yield settings.database_url.get_secret_value()
+            return
+        folder = DataFolder(settings.data_dir)
+
+        def waiting(owner: object) -> None:
+            self.waiting_for = f"the data folder, in use by {getattr(owner, 'purpose', 'another process')}"
+
+        purpose = "ocs demo" if self.demo else "ocs serve"
+        async with folder.own(purpose, is_server=True, waiting=waiting):
+            self.waiting_for = "Postgres"
+            self._postgres = EmbeddedPostgres(settings.data_dir, log=logger.info)
+            await self._postgres.start()
+            try:
+                folder.publish(self._postgres.dsn)
+                yield self._postgres.dsn
+            finally:
+                await self._postgres.stop()
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[Runtime]:
+        """Give the runtime, with all background work running."""
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            folder = DataFolder(settings.data_dir)
+            if folder.is_demo and not self.demo:
+                raise StartError(
+                    f"The data folder {settings.data_dir} belongs to a demo; "
+                    "choose another one with OCS_DATA_DIR, or run `ocs demo`."
+                )
+            url = await stack.enter_async_context(self.database_url())
+            database = Database(url, self.clock, settings.database_pool_size)
+            stack.push_async_callback(database.close)
+            self.waiting_for = "the database"
+            await self._migrate_when_reachable(database)
+            self.waiting_for = "the object store"
+            key = (
+                settings.secret_key.get_secret_value() if settings.secret_key else folder.secret("secret_key")
+            )
+            vault = Vault(key)
+            passwords = Passwords()
+            dsn = url.replace("postgresql+asyncpg://", "postgresql://", 1)
+            listener = ChangeListener(dsn)
+            runtime = Runtime(
+                settings=settings,
+                clock=self.clock,
+                database=database,
+                vault=vault,
+                passwords=passwords,
+                authenticator=make_authenticator(passwords, self.clock),
+                objects=await open_object_store(settings),
+                listener=listener,
+                jobs=Jobs(dsn, listener),
+                solver_pool=CpuPool(idle_s=settings.solver_idle_s),
+                reader_pool=CpuPool(idle_s=settings.solver_idle_s),
+            )
+            stack.callback(runtime.solver_pool.close)
+            stack.callback(runtime.reader_pool.close)
+            for module in MODULES:
+                if (api := module.load("api")) is not None and hasattr(api, "register"):
+                    api.register(runtime)
+            for work in (listener.run(), runtime.jobs.run()):
+                stack.push_async_callback(_cancel, asyncio.create_task(work))
+            self.runtime = runtime
+            self.waiting_for = None
+            yield runtime
+
+    async def _migrate_when_reachable(self, database: Database) -> None:
+        while True:
+            try:
+                await schema.migrate(database.engine)
+                break
+            except (OSError, TimeoutError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement:
+                    raise
+                self.waiting_for = f"the database ({type(error).__name__})"
+                logger.warning("the database does not answer yet", extra={"reason": str(error)[:200]})
+                await asyncio.sleep(1)
+        self._schema_ok = True
+        async with database.write() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO kernel.installation (id, installed_at, is_demo) VALUES (1, :now, :demo) "
+                    "ON CONFLICT DO NOTHING"
+                ),
+                {"now": self.clock.now(), "demo": self.demo},
+            )
+
+    async def readiness(self) -> ReadinessReport:
+        """Check everything we need, now."""
+        checks: dict[str, Check] = {}
+        if self.runtime is None:
+            reason = self._postgres.status() if self._postgres and self.waiting_for == "Postgres" else None
+            detail = f"waiting for {self.waiting_for}" + (f": {reason}" if reason else "")
+            checks["database"] = Check(ok=False, detail=detail)
+            checks["schema"] = Check(
+                ok=self._schema_ok, detail="current" if self._schema_ok else "not yet known"
+            )
+            return ReadinessReport(ready=False, checks=checks, warnings=[])
+        checks["database"] = await _checked(self._check_database())
+        checks["schema"] = Check(ok=self._schema_ok, detail="current")
+        checks["object_store"] = await _checked(self.runtime.objects.check())
+        ready = all(check.ok for check in checks.values())
+        return ReadinessReport(ready=ready, checks=checks, warnings=expiry_warnings(self.clock))
+
+    async def _check_database(self) -> None:
+        assert self.runtime is not None
+        async with self.runtime.database.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+async def _checked(check: Any) -> Check:
+    try:
+        await asyncio.wait_for(check, 3)
+    except (OSError, TimeoutError, DBAPIError) as error:
+        return Check(
+            ok=False,
+            detail=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200],
+        )
+    return Check(ok=True, detail="answers")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def make_authenticator(passwords: Passwords, clock: Clock) -> Any:
+    """Return the authenticator of the module that keeps the users."""
+    return None
+
+
+def expiry_warnings(clock: Clock) -> list[str]:
+    """Tell which packaged astronomical data end soon."""
+    return []
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    demo: bool = False,
+    on_boot_error: Callable[[BaseException], None] | None = None,
+) -> FastAPI:
+    """Return the application; what it stands on comes up in its lifespan."""
+    configure_logging(settings.log_level)
+    boot = Boot(settings, clock or Clock(), demo=demo)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+
+        async def run() -> None:
+            try:
+                async with boot.up() as runtime:
+                    app.state.runtime = runtime
+                    logger.info("ready")
+                    await stop.wait()
+            except Exception as error:
+                boot.error = error
+                if on_boot_error is None:
+                    logger.exception("the start failed")
+                else:
+                    on_boot_error(error)
+
+        task = asyncio.create_task(run())
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+
+    app = FastAPI(
+        title="Observatory Control System",
+        version=openapi.VERSION,
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.boot = boot
+    app.state.readiness = boot.readiness
+    app.include_router(kernel_router.router)
+    for module in MODULES:
+        router: APIRouter = module.load("router").router
+        app.include_router(router, prefix=module.prefix(settings))
+        if module.alias is not None:
+            app.include_router(router, prefix=module.alias, include_in_schema=False)
+    openapi.install(app)
+    add_error_handlers(app)
+    roots: dict[str, set[str]] = {"redirect": {"/api/"}, "serve": set()}
+    for module in MODULES:
+        roots[module.slashes].update(f"{module.prefix(settings)}{root}" for root in module.roots)
+    # The last one added is the outermost.
+    app.add_middleware(Slashes, redirected=roots["redirect"], served=roots["serve"])
+    app.add_middleware(Readiness, waiting_for=lambda: boot.waiting_for)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Cors, credentialed_origins=settings.cors_origins)
+    app.add_middleware(RequestLog, trusted_proxies=settings.trusted_proxies)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"{route.tags[0]}_{route.name}" if route.tags else route.name
