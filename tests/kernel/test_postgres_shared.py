@@ -1,0 +1,72 @@
+"""The server that all workers of a test run share."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.support.postgres import (
+    connection,
+    create_database,
+    drop_database,
+    shared_server,
+    template_database,
+)
+
+USER = """
+import asyncio, json, sys
+from tests.support.postgres import connection, shared_server
+async def main():
+    async with connection(shared_server()) as c:
+        started = await c.fetchval("SELECT pg_postmaster_start_time()::text")
+        print(json.dumps([shared_server(), started]), flush=True)
+asyncio.run(main())
+sys.stdin.read()
+"""
+
+
+def test_workers_of_one_run_share_a_server_that_ends_with_the_last(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    environment = {"PYTEST_XDIST_TESTRUNUID": tmp_path.name + "x", "TMPDIR": "/tmp", "PATH": "/usr/bin:/bin"}
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-c", USER],
+            cwd=Path(__file__).parents[2],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    answers = [json.loads(user.stdout.readline()) for user in users if user.stdout is not None]
+    assert len({tuple(answer) for answer in answers}) == 1
+    folder = Path("/tmp") / f"ocs-tests-{tmp_path.name}x"
+    server = psutil.Process(json.loads((folder / "data" / "lock").read_text())["pid"])
+    users[0].kill()
+    for user in users[1:]:
+        user.communicate("")
+    users[0].communicate()
+    psutil.wait_procs([server], timeout=20)
+    assert not server.is_running()
+    assert not folder.exists()
+
+
+async def test_a_template_is_filled_once_and_copied() -> None:
+    server = shared_server()
+    fills = []
+
+    async def fill(url: str) -> None:
+        fills.append(url)
+        async with connection(url) as filled:
+            await filled.execute("CREATE TABLE filled (); ")
+
+    for _ in range(2):
+        await template_database(server, "template_of_a_test", fill)
+    assert len(fills) <= 1  # none if another worker did it
+    url = await create_database(server, "template_of_a_test")
+    async with connection(url) as copy:
+        assert await copy.fetchval("SELECT count(*) FROM filled") == 0
+    await drop_database(url, server)
