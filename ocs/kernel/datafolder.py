@@ -121,12 +121,12 @@ class DataFolder:
             return path.read_text()
         self.create()
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._give_to_folder_owner(path.parent)
+        self.give_to_owner(path.parent)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{name}-") as draft:
             draft.write(secrets.token_urlsafe(48))
             draft.flush()
             os.fsync(draft.fileno())
-            self._give_to_folder_owner(draft.fileno())
+            self.give_to_owner(draft.fileno())
             # A link appears with its content or not at all, and the first of two racing processes wins.
             with contextlib.suppress(FileExistsError):
                 os.link(draft.name, path)
@@ -209,6 +209,12 @@ class DataFolder:
         assert self._owner is not None
         self._write_owner(Owner(**(asdict(self._owner) | {"database_url": database_url})))
 
+    def give_to_owner(self, file: Path | int) -> None:
+        """Let a command run by root leave no file that the user who owns the folder cannot use."""
+        if os.geteuid() == 0:
+            folder = self.path.stat()
+            os.chown(file, folder.st_uid, folder.st_gid)
+
     async def _acquire(
         self, candidate: Owner, waiting: Waiting | None, server_patience_s: float | None
     ) -> Owner | None:
@@ -217,7 +223,7 @@ class DataFolder:
         self.create()
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         _held.add(descriptor)
-        self._give_to_folder_owner(descriptor)
+        self.give_to_owner(descriptor)
         previous: Owner | None = None
         reported: Owner | str | None = "nobody yet"
         server_since: float | None = None
@@ -275,12 +281,6 @@ class DataFolder:
             return Owner(**json.loads((self.path / "lock").read_bytes()))
         except (ValueError, TypeError):
             return None  # the owner is just writing
-
-    def _give_to_folder_owner(self, file: Path | int) -> None:
-        """Let a command run by root leave no file that the user who owns the folder cannot use."""
-        if os.geteuid() == 0:
-            folder = self.path.stat()
-            os.chown(file, folder.st_uid, folder.st_gid)
 
 
 def sync_folder(path: Path) -> None:

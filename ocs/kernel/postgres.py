@@ -171,7 +171,7 @@ class EmbeddedPostgres:
             await self._ensure_cluster()
             await self._launch()
             await self._ensure_database()
-        except OSError as error:
+        except (OSError, asyncpg.PostgresError) as error:
             await self._terminate()
             raise StartError(
                 f"The embedded Postgres cannot start ({error}); correct that, run ocs as a normal user, "
@@ -196,8 +196,12 @@ class EmbeddedPostgres:
     def _prepare(self) -> None:
         """Decide as whom and from where Postgres runs, and remove what a killed start left."""
         self._folder.create()
-        for leftover in self._folder.path.glob(".postgres-*"):
-            shutil.rmtree(leftover)
+        for draft in self._folder.path.glob(".postgres-*"):
+            for process in (left := _processes_in(draft)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left)
+            shutil.rmtree(draft)
         self._user = _postgres_user(self._folder.path, self._cluster)
         if self._user is not None:
             _let_pass(self._folder.path, self._user)
@@ -232,7 +236,7 @@ class EmbeddedPostgres:
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"),
             *(("--no-sync",) if self._settings["fsync"] == "off" else ()),
         ]
-        offset = self._spawn(command)
+        offset = self._spawn(command, draft)
         if (code := await self._ended()) != 0:
             raise StartError(self._failure("initdb", code, offset))
         # The cluster appears whole or not at all.
@@ -269,7 +273,9 @@ class EmbeddedPostgres:
         self._enter("starting Postgres")
         settings = self._settings | {"unix_socket_directories": f'"{self._sockets}"'}
         command = [str(self._bin / "postgres"), "-D", str(self._cluster)]
-        offset = self._spawn(command + [f"--{name}={value}" for name, value in settings.items()])
+        offset = self._spawn(
+            command + [f"--{name}={value}" for name, value in settings.items()], self._cluster
+        )
         while not self._takes_connections():
             if (code := self._exit_code()) is not None:
                 raise StartError(self._failure("Postgres", code, offset))
@@ -319,14 +325,14 @@ class EmbeddedPostgres:
         """
         begun = monotonic()
         asked: set[tuple[int, signal.Signals]] = set()
-        while left := await asyncio.to_thread(_processes_of, self._cluster):
+        while left := await asyncio.to_thread(_processes_in, self._cluster):
             self._enter("stopping the Postgres that an earlier run left")
-            postmasters = [process for process, is_postmaster in left if is_postmaster]
+            postmasters = [process for process in left if _is_postmaster(process)]
             waited_s = monotonic() - begun
             request = signal.SIGINT if postmasters and waited_s < 60 else signal.SIGQUIT
             if waited_s > 70:
                 request = signal.SIGKILL
-            for process in postmasters or [process for process, _ in left]:
+            for process in postmasters or left:
                 if (process.pid, request) not in asked:
                     asked.add((process.pid, request))
                     with contextlib.suppress(psutil.NoSuchProcess):
@@ -336,19 +342,19 @@ class EmbeddedPostgres:
         for file in self._sockets.iterdir():
             file.unlink()
 
-    def _spawn(self, command: list[str]) -> int:
-        """Start a program as the Postgres user, in a session of its own; return where its log begins.
+    def _spawn(self, command: list[str], folder: Path) -> int:
+        """Start a program as the Postgres user in a folder; return where its log begins.
 
-        Ctrl-C in the terminal must not reach it before our own connections are closed.
+        It gets a session of its own: Ctrl-C in the terminal must not reach it before our connections are closed.
         """
         self._cap_log()
         uid, gid = self._user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(uid), str(gid)]
-        with self._open_log() as log:
+        with self._open_log(self._log_path, "ab") as log:
             offset = log.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(  # noqa: S603 - our own program and arguments
                 launcher + command,
-                cwd=self._folder.path,
+                cwd=folder,
                 env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -382,13 +388,19 @@ class EmbeddedPostgres:
 
     # --- the log file ---------------------------------------------------------------------------------------
 
-    def _open_log(self) -> IO[bytes]:
-        return open(self._log_path, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
+    def _open_log(self, path: Path, mode: str) -> IO[bytes]:
+        log = open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+        self._folder.give_to_owner(log.fileno())
+        return log
 
     def _cap_log(self) -> None:
         """Keep one old log; the server appends, so the file may be emptied under its hands."""
         if self._log_path.exists() and self._log_path.stat().st_size > LOG_CAP_BYTES:
-            shutil.copyfile(self._log_path, self._log_path.with_suffix(".log.1"))
+            with (
+                open(self._log_path, "rb") as current,
+                self._open_log(self._log_path.with_suffix(".log.1"), "wb") as old,
+            ):
+                shutil.copyfileobj(current, old)
             os.truncate(self._log_path, 0)
 
     def _log_since(self, offset: int) -> str:
@@ -442,17 +454,24 @@ def _phase(log: str) -> str | None:
     return found[last] if last >= 0 else None
 
 
-def _processes_of(cluster: Path) -> list[tuple[psutil.Process, bool]]:
-    """Return the living Postgres processes of a cluster, each with whether it is the postmaster."""
+def _processes_in(folder: Path) -> list[psutil.Process]:
+    """Return the living processes of Postgres that work in a folder or below."""
     found = []
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] != "postgres":
-            continue
-        # A process of another user is not ours; one that just ended or is a zombie has no folder.
-        with contextlib.suppress(psutil.Error, OSError):
-            if os.path.samefile(process.cwd(), cluster):
-                found.append((process, not process.cmdline()[0].startswith("postgres: ")))
+        if process.info["name"] in ("postgres", "initdb"):
+            # A process of another user is not ours; one that just ended or is a zombie has no folder.
+            with contextlib.suppress(psutil.Error, OSError):
+                if Path(process.cwd()).is_relative_to(folder.resolve()):
+                    found.append(process)
     return found
+
+
+def _is_postmaster(process: psutil.Process) -> bool:
+    """Tell the postmaster from its children, which change their command line into a title."""
+    try:
+        return not process.cmdline()[0].startswith("postgres: ")
+    except (psutil.Error, IndexError):
+        return False
 
 
 def _postgres_user(folder: Path, cluster: Path) -> tuple[int, int] | None:
