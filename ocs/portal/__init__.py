@@ -1,0 +1,1 @@
+"""The observation portal: people and proposals, requests and observations."""
