@@ -234,6 +234,11 @@ class DataFolder:
                     break
                 except BlockingIOError:
                     owner = self._read_owner()
+                except OSError as error:
+                    raise StartError(
+                        f"The data folder {self.path} cannot be locked ({error.strerror}); "
+                        "choose an OCS_DATA_DIR on a local disk."
+                    ) from error
                 if owner is None or not owner.is_server:
                     server_since = None
                 elif server_patience_s is not None:

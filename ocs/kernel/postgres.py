@@ -50,6 +50,7 @@ SETTINGS = {
     "io_method": "sync",
     "autovacuum_max_workers": "2",
     "max_parallel_workers_per_gather": "0",
+    "max_logical_replication_workers": "0",
     "min_wal_size": "64MB",
     "max_wal_size": "512MB",
     "timezone": "UTC",
@@ -345,7 +346,7 @@ class EmbeddedPostgres:
     def _spawn(self, command: list[str], folder: Path) -> int:
         """Start a program as the Postgres user in a folder; return where its log begins.
 
-        It gets a session of its own: Ctrl-C in the terminal must not reach it before our connections are closed.
+        It gets a session of its own: Ctrl-C in the terminal must not end it before our connections.
         """
         self._cap_log()
         uid, gid = self._user or (-1, -1)

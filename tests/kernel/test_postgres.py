@@ -67,17 +67,28 @@ def filled(private: Path) -> Path:
 
 
 @pytest.fixture
+def stopped(filled: Path) -> Iterator[Path]:
+    """A data folder with a stopped cluster for tests that leave its table as it is."""
+    yield filled
+    assert_nothing_runs(filled)
+
+
+@pytest.fixture
 def folder(private: Path, filled: Path) -> Iterator[Path]:
-    """A data folder with a cluster; after the test no process of it may live."""
+    """A copy of such a folder for tests that change more."""
     path = Path(tempfile.mkdtemp(dir=private)) / "data"
-    shutil.copytree(filled, path, ignore=shutil.ignore_patterns("run", "*.log"))
     path.parent.chmod(0o711)
+    shutil.copytree(filled, path, ignore=shutil.ignore_patterns("run", "*.log", "*.log.1"))
     yield path
-    left = processes(path)
+    assert_nothing_runs(path)
+    shutil.rmtree(path.parent)
+
+
+def assert_nothing_runs(folder: Path) -> None:
+    left = processes(folder)
     for process in left:
         process.kill()
     assert left == []
-    shutil.rmtree(path.parent)
 
 
 def processes(folder: Path) -> list[psutil.Process]:
@@ -162,15 +173,15 @@ async def test_first_start_takes_less_than_10_s_and_is_durable_private_and_utf8(
         assert stat.S_IMODE((folder / closed).stat().st_mode) == 0o700
 
 
-async def test_second_start_takes_less_than_2_s_and_keeps_the_data(folder: Path) -> None:
+async def test_second_start_takes_less_than_2_s_and_keeps_the_data(stopped: Path) -> None:
     begun = time.monotonic()
-    async with EmbeddedPostgres(folder, log=print) as postgres:
+    async with EmbeddedPostgres(stopped, log=print) as postgres:
         assert time.monotonic() - begun < 2
         assert await kept(postgres.dsn) == [1]
 
 
-async def test_a_wrong_password_is_refused(folder: Path) -> None:
-    async with EmbeddedPostgres(folder, log=print, settings=NO_SYNC) as postgres:
+async def test_a_wrong_password_is_refused(stopped: Path) -> None:
+    async with EmbeddedPostgres(stopped, log=print, settings=NO_SYNC) as postgres:
         wrong = make_url(postgres.dsn).set(password="wrong").render_as_string(hide_password=False)
         with pytest.raises(asyncpg.InvalidPasswordError):
             await kept(wrong)
@@ -194,10 +205,10 @@ async def test_nothing_acknowledged_is_lost_when_we_are_killed(folder: Path) -> 
     assert await starts(folder) == acknowledged
 
 
-async def test_a_server_that_outlived_its_supervisor_is_stopped_first(folder: Path) -> None:
-    await starts(folder)
-    command = shlex.split((folder / "postgres" / "postmaster.opts").read_text())
-    owner = (folder / "postgres").stat()
+async def test_a_server_that_outlived_its_supervisor_is_stopped_first(stopped: Path) -> None:
+    await starts(stopped)
+    command = shlex.split((stopped / "postgres" / "postmaster.opts").read_text())
+    owner = (stopped / "postgres").stat()
     orphan = subprocess.Popen(  # noqa: ASYNC220
         command,
         cwd="/",
@@ -206,16 +217,16 @@ async def test_a_server_that_outlived_its_supervisor_is_stopped_first(folder: Pa
         extra_groups=[] if AS_ROOT else None,
         stderr=subprocess.DEVNULL,
     )
-    pid_file = folder / "postgres" / "postmaster.pid"
+    pid_file = stopped / "postgres" / "postmaster.pid"
     await until(lambda: pid_file.exists() and "ready" in pid_file.read_text())
-    async with EmbeddedPostgres(folder, log=print, settings=NO_SYNC) as postgres:
+    async with EmbeddedPostgres(stopped, log=print, settings=NO_SYNC) as postgres:
         assert orphan.wait(10) == 0, "stopped in order"
         assert postgres.pid != orphan.pid
         assert await kept(postgres.dsn) == [1]
 
 
-async def test_backends_that_outlived_their_postmaster_do_not_hinder_the_start(folder: Path) -> None:
-    supervisor, postmaster, dsn = supervise_elsewhere(folder)
+async def test_backends_that_outlived_their_postmaster_do_not_hinder_the_start(stopped: Path) -> None:
+    supervisor, postmaster, dsn = supervise_elsewhere(stopped)
     async with connection(dsn) as database:
         busy = asyncio.create_task(database.execute("SELECT count(*) FROM generate_series(1, 10000000000)"))
         async with connection(dsn) as other:
@@ -225,14 +236,14 @@ async def test_backends_that_outlived_their_postmaster_do_not_hinder_the_start(f
         os.kill(supervisor.pid, signal.SIGKILL)
         os.kill(postmaster, signal.SIGKILL)
         supervisor.communicate()
-        assert await starts(folder) == [1]
+        assert await starts(stopped) == [1]
         with pytest.raises((asyncpg.PostgresError, ConnectionError)):
             await busy
 
 
-async def test_a_killed_server_is_started_again_and_the_health_tells(folder: Path) -> None:
+async def test_a_killed_server_is_started_again_and_the_health_tells(stopped: Path) -> None:
     events: list[str] = []
-    async with EmbeddedPostgres(folder, log=events.append, settings=NO_SYNC) as postgres:
+    async with EmbeddedPostgres(stopped, log=events.append, settings=NO_SYNC) as postgres:
         for _ in range(2):
             killed = postgres.pid
             assert killed is not None
@@ -262,37 +273,39 @@ async def test_a_server_that_cannot_restart_is_tried_again_until_it_can(folder: 
 
 
 @pytest.mark.parametrize("content", ["", "garbage\n\x00\xff", "99999999999999999999\n", "-1\n", "{ours}\n"])
-async def test_a_senseless_pid_file_does_not_hinder_the_start(folder: Path, content: str) -> None:
-    (folder / "postgres" / "postmaster.pid").write_text(content.format(ours=os.getpid()))
-    assert await starts(folder) == [1]
+async def test_a_senseless_pid_file_does_not_hinder_the_start(stopped: Path, content: str) -> None:
+    (stopped / "postgres" / "postmaster.pid").write_text(content.format(ours=os.getpid()))
+    assert await starts(stopped) == [1]
 
 
 @pytest.mark.parametrize("name", ["sleep", "postgres"])
-async def test_a_foreign_process_named_by_a_stale_pid_file_is_left_alone(folder: Path, name: str) -> None:
-    program = folder.parent / name
+async def test_a_foreign_process_named_by_a_stale_pid_file_is_left_alone(
+    stopped: Path, tmp_path: Path, name: str
+) -> None:
+    program = tmp_path / name
     program.symlink_to(shutil.which("sleep") or "/bin/sleep")
     foreign = subprocess.Popen([program, "600"])  # noqa: ASYNC220
-    owner = (folder / "postgres").stat()
-    stale = f"{foreign.pid}\n{folder}/postgres\n1479600000\n5432\n{folder}/run\n\n  1  2\nready   \n"
-    (folder / "run").mkdir(mode=0o700)
-    os.chown(folder / "run", owner.st_uid, owner.st_gid)
-    for lock in (folder / "postgres" / "postmaster.pid", folder / "run" / ".s.PGSQL.5432.lock"):
+    owner = (stopped / "postgres").stat()
+    stale = f"{foreign.pid}\n{stopped}/postgres\n1479600000\n5432\n{stopped}/run\n\n  1  2\nready   \n"
+    (stopped / "run").mkdir(mode=0o700, exist_ok=True)
+    os.chown(stopped / "run", owner.st_uid, owner.st_gid)
+    for lock in (stopped / "postgres" / "postmaster.pid", stopped / "run" / ".s.PGSQL.5432.lock"):
         lock.write_text(stale)
     try:
         assert psutil.Process(foreign.pid).name() == name
-        assert await starts(folder) == [1]
+        assert await starts(stopped) == [1]
         assert foreign.poll() is None
     finally:
         foreign.kill()
         foreign.wait()
 
 
-async def test_a_zombie_named_by_a_stale_pid_file_does_not_hinder_the_start(folder: Path) -> None:
+async def test_a_zombie_named_by_a_stale_pid_file_does_not_hinder_the_start(stopped: Path) -> None:
     zombie = subprocess.Popen(["true"])  # noqa: ASYNC220
     await until(lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE)
-    stale = f"{zombie.pid}\n{folder}/postgres\n1\n5432\n\n\n\nready\n"
-    (folder / "postgres" / "postmaster.pid").write_text(stale)
-    assert await starts(folder) == [1]
+    stale = f"{zombie.pid}\n{stopped}/postgres\n1\n5432\n\n\n\nready\n"
+    (stopped / "postgres" / "postmaster.pid").write_text(stale)
+    assert await starts(stopped) == [1]
     zombie.wait()
 
 
@@ -317,21 +330,21 @@ async def test_a_cluster_of_another_major_version_is_named_with_the_remedy(folde
         await starts(folder)
 
 
-async def test_a_server_that_does_not_start_gives_its_reason(folder: Path) -> None:
-    broken = EmbeddedPostgres(folder, log=print, settings={"shared_buffers": "many"})
+async def test_a_server_that_does_not_start_gives_its_reason(stopped: Path) -> None:
+    broken = EmbeddedPostgres(stopped, log=print, settings={"shared_buffers": "many"})
     with pytest.raises(StartError, match='invalid value for parameter "shared_buffers"'):
         await broken.start()
     assert not broken.healthy
     assert broken.pid is None
 
 
-async def test_a_cancelled_start_leaves_no_process(folder: Path) -> None:
-    starting = asyncio.create_task(starts(folder))
-    await until(lambda: processes(folder) != [])
+async def test_a_cancelled_start_leaves_no_process(stopped: Path) -> None:
+    starting = asyncio.create_task(starts(stopped))
+    await until(lambda: processes(stopped) != [])
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert processes(folder) == []
+    assert processes(stopped) == []
 
 
 async def test_a_long_path_gets_a_short_private_socket(private: Path, filled: Path) -> None:
@@ -347,9 +360,9 @@ async def test_a_long_path_gets_a_short_private_socket(private: Path, filled: Pa
     used.rmdir()
 
 
-async def test_the_log_file_is_capped_while_the_server_writes_it(folder: Path) -> None:
-    log = folder / "postgres.log"
-    async with EmbeddedPostgres(folder, log=print, settings=NO_SYNC) as postgres:
+async def test_the_log_file_is_capped_while_the_server_writes_it(stopped: Path) -> None:
+    log = stopped / "postgres.log"
+    async with EmbeddedPostgres(stopped, log=print, settings=NO_SYNC) as postgres:
         with log.open("ab") as grown:
             grown.write(b"x" * LOG_CAP_BYTES)
         await until(lambda: log.stat().st_size < LOG_CAP_BYTES)
