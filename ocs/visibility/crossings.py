@@ -1,0 +1,164 @@
+"""Where smooth functions of time are positive: from samples on an even grid to intervals good to milliseconds.
+
+Many functions (rows: one per target) are sampled at the same times (columns). Sign changes are placed by the
+cubic through the four surrounding samples; a short excursion between two samples, which no sign change shows,
+is found by the parabola through three samples around an extremum.
+
+To let all rows share one line, an instant of a row has the *key* ``row << ROW_BITS | microseconds``; the plain
+interval algebra then works on all rows at once.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocs.visibility.intervals import Intervals, coalesce, subtract, union
+
+Float = NDArray[np.float64]
+Index = NDArray[np.intp]
+Exact = Callable[[Index, Float], Float]
+
+ROW_BITS = 43  # 2**43 microseconds are 101 days; no frame is longer
+ROW_MASK = (1 << ROW_BITS) - 1
+
+
+def keyed(rows: NDArray[np.integer], start_s: Float, end_s: Float) -> Intervals:
+    """Return pieces of rows, given in seconds since the frame's zero, on the common line."""
+    times = np.rint(np.stack((start_s, end_s), axis=1) * 1e6)
+    return np.clip(times, 0, ROW_MASK).astype(np.int64) + (rows.astype(np.int64) << ROW_BITS)[:, None]
+
+
+def spread(intervals: Intervals, rows: NDArray[np.integer]) -> Intervals:
+    """Return the same intervals for each of the sorted `rows`."""
+    shifted = (rows.astype(np.int64) << ROW_BITS)[:, None, None] + intervals[None]
+    return shifted.reshape(-1, 2)
+
+
+def relabel(intervals: Intervals, rows: NDArray[np.integer]) -> Intervals:
+    """Return a line whose row i has become row ``rows[i]``; `rows` is increasing."""
+    row = intervals[:, 0] >> ROW_BITS
+    return intervals + ((rows[row] - row) << ROW_BITS)[:, None]
+
+
+def pick(intervals: Intervals, source: NDArray[np.integer]) -> Intervals:
+    """Return a line whose row i holds the intervals of row ``source[i]`` of the given line."""
+    row = intervals[:, 0] >> ROW_BITS
+    first = np.searchsorted(row, source, side="left")
+    count = np.searchsorted(row, source, side="right") - first
+    target = np.repeat(np.arange(len(source)), count)
+    index = np.arange(len(target)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
+    return intervals[index] + ((target - row[index]) << ROW_BITS)[:, None]
+
+
+def positive(
+    values: Float, times_s: Float, active: NDArray[np.bool_], exact: Exact | None = None
+) -> Intervals:
+    """Return where each row is >= 0 over the runs of active columns.
+
+    Parameters
+    ----------
+    values
+        (R, C) samples.
+    times_s
+        (C,) seconds since the frame's zero, evenly spaced within each run.
+    active
+        (C,) columns to report on. Each run of active columns has an inactive column of the same spacing on
+        either side, which only supports the interpolation.
+    exact
+        Gives the function at (rows (K,), seconds (K,)); improves each edge by two secant steps.
+
+    Returns
+    -------
+    ndarray
+        Keyed intervals, sorted and disjoint.
+    """
+    if not active.any():
+        return np.empty((0, 2), np.int64)
+    is_in = (values >= 0) & active
+    first = active.copy()
+    first[1:] &= ~active[:-1]
+    last = active.copy()
+    last[:-1] &= ~active[1:]
+    begins, ends = is_in.copy(), is_in.copy()
+    begins[:, 1:] &= first[1:] | ~is_in[:, :-1]
+    ends[:, :-1] &= last[:-1] | ~is_in[:, 1:]
+    row, col = np.nonzero(begins)
+    start = _edges(values, times_s, row, np.where(first[col], -1, col - 1), col, exact)
+    row_end, col = np.nonzero(ends)
+    end = _edges(values, times_s, row_end, np.where(last[col], -1, col), col, exact)
+    found = keyed(row, start, end)
+    dips, bumps = _excursions(values, times_s, active, exact)
+    if len(bumps):
+        found = union(found, bumps)
+    else:
+        found = coalesce(found)
+    return subtract(found, coalesce(dips)) if len(dips) else found
+
+
+def _edges(values: Float, times_s: Float, row: Index, cell: Index, col: Index, exact: Exact | None) -> Float:
+    """Return the instants of sign changes in `cell`, or of column `col` where `cell` is -1 (the end of a run)."""
+    instants = times_s[col]
+    roots = np.flatnonzero(cell >= 0)
+    if not len(roots):
+        return instants
+    row, cell = row[roots], cell[roots]
+    before, left, right, after = (values[row, cell + k] for k in (-1, 0, 1, 2))
+    a1 = right - before / 3 - left / 2 - after / 6
+    a2 = (before + right) / 2 - left
+    a3 = (after - before) / 6 + (left - right) / 2
+    x = left / (left - right)
+    for _ in range(4):
+        slope = a1 + x * (2 * a2 + x * 3 * a3)
+        slope = np.where(slope == 0, 1e-300, slope)
+        x = np.clip(x - (left + x * (a1 + x * (a2 + x * a3))) / slope, 0.0, 1.0)
+    step = times_s[cell + 1] - times_s[cell]
+    root = times_s[cell] + x * step
+    if exact is not None:
+        slope = a1 + x * (2 * a2 + x * 3 * a3)
+        root = _polish(exact, row, root, slope / step, step)
+    instants[roots] = np.clip(root, times_s[cell], times_s[cell + 1])
+    return instants
+
+
+def _polish(exact: Exact, row: Index, root: Float, slope: Float, step: Float) -> Float:
+    """Return roots after two secant steps on the exact function; a step of over a tenth of the grid is not believed."""
+    value = exact(row, root)
+    for _ in range(2):
+        move = value / np.where(slope == 0, np.inf, slope)
+        move = np.where(np.abs(move) < step / 10, move, 0.0)
+        root = root - move
+        if np.abs(move).max() < 2e-4:
+            break
+        new = exact(row, root)
+        slope = np.where(np.abs(move) > 1e-3, (value - new) / np.where(move == 0, 1.0, move), slope)
+        value = new
+    return root
+
+
+def _excursions(
+    values: Float, times_s: Float, active: NDArray[np.bool_], exact: Exact | None
+) -> tuple[Intervals, Intervals]:
+    """Return keyed dips (below zero between positive samples) and bumps (the reverse)."""
+    before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
+    bend = before + after - 2 * here
+    swing = after - before
+    hidden = (swing * swing > 8 * bend * here) & (here * bend > 0)
+    hidden &= (np.abs(swing) <= 2 * np.abs(bend)) & active[1:-1]
+    hidden &= (before * here > 0) & (after * here > 0)
+    row, col = np.nonzero(hidden)
+    if not len(row):
+        return np.empty((0, 2), np.int64), np.empty((0, 2), np.int64)
+    a, b, c = bend[row, col] / 2, swing[row, col] / 2, here[row, col]
+    width = np.sqrt(b * b - 4 * a * c)
+    step = times_s[col + 2] - times_s[col + 1]
+    middle = times_s[col + 1] - b / (2 * a) * step
+    half = width / (2 * np.abs(a)) * step
+    slope = np.sign(a) * width / step
+    start, end = middle - half, middle + half
+    if exact is not None:
+        start = np.clip(_polish(exact, row, start, -slope, step), middle - step, middle)
+        end = np.clip(_polish(exact, row, end, slope, step), middle, middle + step)
+    found = keyed(row, start, end)
+    is_dip = c > 0
+    return coalesce(found[is_dip]), coalesce(found[~is_dip])
