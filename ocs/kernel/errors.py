@@ -270,16 +270,12 @@ def reference_body(errors: Iterable[Mapping[str, Any]], value: Any, *, query: bo
     query
         Whether the values are query parameters, which have words of their own.
     """
-    if isinstance(value, list):
+    errors = list(errors)
+    if isinstance(value, list) and all(error["loc"] for error in errors):
         rows: list[dict[str, Any]] = [{} for _ in value]
         for error in errors:
-            if error["loc"]:
-                _place(
-                    rows[int(error["loc"][0])],
-                    value[int(error["loc"][0])],
-                    error["loc"][1:],
-                    _message(error, query=query),
-                )
+            index = int(error["loc"][0])
+            _place(rows[index], value[index], error["loc"][1:], _message(error, query=query))
         return rows
     node: dict[str, Any] = {}
     for error in errors:
@@ -327,8 +323,8 @@ def answer(request: Request, error: OcsError) -> Response:
 
 def from_validation(request: Request, error: RequestValidationError) -> OcsError:
     """Translate FastAPI's validation failure."""
-    if text := request.scope.get(JSON_ERROR_KEY):
-        return InvalidInput(f"JSON parse error - {text}")
+    if texts := request.scope.get(JSON_ERROR_KEY):
+        return InvalidInput(f"JSON parse error - {texts[0]}")
     by_place: dict[str, list[dict[str, Any]]] = {}
     for item in error.errors():
         place, *rest = item["loc"]
@@ -342,11 +338,7 @@ def from_validation(request: Request, error: RequestValidationError) -> OcsError
             item["loc"] = item["loc"][:1]  # the n-th value of a repeated parameter blames the parameter
         return InvalidInput(body=reference_body(errors, values, query=True))
     if "body" in by_place:
-        body = {} if error.body is None else error.body
-        errors = by_place["body"]
-        if any(not item["loc"] and item["type"] == "missing" for item in errors):
-            return InvalidInput("The request needs a body.")
-        return InvalidInput(body=reference_body(errors, body))
+        return InvalidInput(body=reference_body(by_place["body"], error.body))
     return InvalidInput(body=reference_body(error.errors(), {}))
 
 

@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from ocs.kernel.clock import Clock
 from ocs.kernel.database import ReadSession, UnitOfWork, WriteSession, in_unit_of_work
@@ -109,7 +109,7 @@ class _JsonRequest(Request):
             return orjson.loads(await self.body())
         except orjson.JSONDecodeError as error:
             # Told after the caller is known: who may not write learns nothing about the body.
-            self.scope[JSON_ERROR_KEY] = str(error)
+            self.scope[JSON_ERROR_KEY].append(str(error))
             return None
 
 
@@ -145,20 +145,24 @@ async def _prepare_body(request: Request) -> Request:
     media_type = content_type.partition(";")[0].strip().lower()
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     receive = request.receive
-    if has_body and media_type in _FORMS:
+    if not has_body:
+        receive = _receive(b"{}")
+    elif media_type in _FORMS:
         async with request.form() as form:
-            body = orjson.dumps(form_to_json(form))
-
-        async def receive_form() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        receive = receive_form
-    elif has_body and media_type != "application/json" and not media_type.endswith("+json"):
+            receive = _receive(orjson.dumps(form_to_json(form)))
+    elif media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaType(f'Unsupported media type "{content_type}" in request.')
     headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
-    return _JsonRequest(
-        {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}, receive
-    )
+    request.scope[JSON_ERROR_KEY] = []  # the error handlers see this scope, not the copy
+    headers.append((b"content-type", b"application/json"))
+    return _JsonRequest({**request.scope, "headers": headers}, receive)
+
+
+def _receive(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 async def _finish(request: Request, response: Response) -> Response:
