@@ -33,9 +33,10 @@ from ocs.kernel.postgres import EmbeddedPostgres
 from ocs.kernel.router import Check
 from ocs.kernel.router import Readiness as ReadinessReport
 from ocs.kernel.runtime import Runtime
-from ocs.kernel.security import Passwords, Vault
+from ocs.kernel.security import Authenticator, Passwords, Vault
 from ocs.kernel.settings import Settings
 from ocs.kernel.wire.middleware import BodyLimit, Cors, Readiness, RequestLog, Slashes
+from ocs.portal.accounts.api import AccountsAuthenticator
 
 logger = logging.getLogger("ocs")
 
@@ -209,7 +210,7 @@ class Boot:
                 database=database,
                 vault=vault,
                 passwords=passwords,
-                authenticator=make_authenticator(passwords, self.clock),
+                authenticator=make_authenticator(passwords, self.clock, database),
                 objects=await open_object_store(settings),
                 listener=listener,
                 jobs=Jobs(dsn, listener),
@@ -288,9 +289,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
         await task
 
 
-def make_authenticator(passwords: Passwords, clock: Clock) -> Any:
+def make_authenticator(passwords: Passwords, clock: Clock, database: Database) -> Authenticator:
     """Return the authenticator of the module that keeps the users."""
-    return None
+    return AccountsAuthenticator(passwords, clock, database)
 
 
 def expiry_warnings(clock: Clock) -> list[str]:
