@@ -137,3 +137,79 @@ class Configuration(Base):
     instrument_type: Mapped[str]
     type: Mapped[str]
     target_name: Mapped[str]
+
+
+class Draft(Base):
+    """An unfinished request group, as the composer's text."""
+
+    __tablename__ = "draft"
+    __table_args__ = (
+        UniqueConstraint("author_id", "proposal_id", "title"),
+        Index(None, "proposal_id", "modified"),
+        Index(None, "modified"),
+        {"schema": "requests"},
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    author_id: Mapped[int]
+    proposal_id: Mapped[str]
+    title: Mapped[str]
+    content: Mapped[str]
+    created: Mapped[datetime]
+    modified: Mapped[datetime]
+
+
+class TelescopeEvent(Base):
+    """A change of a telescope's readiness; an empty reason means that it is available."""
+
+    __tablename__ = "telescope_event"
+    __table_args__ = ({"schema": "requests"},)
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    enclosure: Mapped[str] = mapped_column(primary_key=True)
+    telescope: Mapped[str] = mapped_column(primary_key=True)
+    observed_at: Mapped[datetime] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+
+
+class Seeing(Base):
+    """A measured seeing; the latest of a telescope is what counts."""
+
+    __tablename__ = "seeing"
+    __table_args__ = (CheckConstraint("seeing_arcsec >= 0", name="seeing_arcsec"), {"schema": "requests"})
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    enclosure: Mapped[str] = mapped_column(primary_key=True)
+    telescope: Mapped[str] = mapped_column(primary_key=True)
+    observed_at: Mapped[datetime] = mapped_column(primary_key=True)
+    seeing_arcsec: Mapped[float]
+
+
+class Submission(Base):
+    """What a POST was answered, so that its repetition is not a second one.
+
+    With a `key` of the client the answer is replayed; without one the same body only earns a hint.
+    """
+
+    __tablename__ = "submission"
+    __table_args__ = (
+        Index(
+            "uq_submission_user_id_key",
+            "user_id",
+            "key",
+            unique=True,
+            postgresql_where=text("key IS NOT NULL"),
+        ),
+        Index(None, "user_id", "body_digest", "created"),
+        Index(None, "created"),
+        {"schema": "requests"},
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    user_id: Mapped[int]
+    key: Mapped[str | None]
+    body_digest: Mapped[bytes]
+    group_id: Mapped[int | None]
+    status: Mapped[int]
+    answer: Mapped[bytes]
+    created: Mapped[datetime]
