@@ -1,8 +1,12 @@
 """The server that all workers of a test run share."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+import time
+import uuid
 from pathlib import Path
 
 import psutil
@@ -27,9 +31,9 @@ sys.stdin.read()
 """
 
 
-def test_workers_of_one_run_share_a_server_that_ends_with_the_last(tmp_path: Path) -> None:
-    tmp_path.chmod(0o711)
-    environment = {"PYTEST_XDIST_TESTRUNUID": tmp_path.name + "x", "TMPDIR": "/tmp", "PATH": "/usr/bin:/bin"}
+def test_workers_of_one_run_share_a_server_that_ends_with_the_last() -> None:
+    run = uuid.uuid4().hex
+    environment = os.environ | {"PYTEST_XDIST_TESTRUNUID": run, "OCS_TEST_DATABASE_URL": ""}
     users = [
         subprocess.Popen(
             [sys.executable, "-c", USER],
@@ -43,15 +47,17 @@ def test_workers_of_one_run_share_a_server_that_ends_with_the_last(tmp_path: Pat
     ]
     answers = [json.loads(user.stdout.readline()) for user in users if user.stdout is not None]
     assert len({tuple(answer) for answer in answers}) == 1
-    folder = Path("/tmp") / f"ocs-tests-{tmp_path.name}x"
-    server = psutil.Process(json.loads((folder / "data" / "lock").read_text())["pid"])
+    folder = Path(tempfile.gettempdir()) / f"ocs-tests-{run}"
+    postmaster = psutil.Process(int((folder / "data" / "postgres" / "postmaster.pid").read_text().split()[0]))
     users[0].kill()
     for user in users[1:]:
         user.communicate("")
     users[0].communicate()
-    psutil.wait_procs([server], timeout=20)
-    assert not server.is_running()
-    assert not folder.exists()
+    deadline = time.monotonic() + 20
+    while folder.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not postmaster.is_running()
 
 
 async def test_a_template_is_filled_once_and_copied() -> None:

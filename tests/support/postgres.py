@@ -88,7 +88,8 @@ async def connection(url: str, database: str | None = None) -> AsyncIterator[asy
     try:
         yield opened
     finally:
-        await opened.close()
+        with contextlib.suppress(OSError):  # the server was killed meanwhile
+            await opened.close()
 
 
 async def create_database(url: str, template: str = "template0") -> str:
