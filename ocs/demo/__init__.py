@@ -1,1 +1,1 @@
-"""The demo observatory: a network, its people, their requests, and telescopes that are ordinary HTTP clients."""
+"""The demo observatory: a network, people, requests, and telescopes that are ordinary HTTP clients."""

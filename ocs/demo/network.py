@@ -16,7 +16,9 @@ def semesters(now: datetime) -> list[dict[str, str]]:
 
     The limits belong to the calendar, so two calls in one semester give the same list.
     """
-    first = datetime(now.year, 2, 1, tzinfo=UTC) if now.month >= 2 else datetime(now.year - 1, 2, 1, tzinfo=UTC)
+    first = (
+        datetime(now.year, 2, 1, tzinfo=UTC) if now.month >= 2 else datetime(now.year - 1, 2, 1, tzinfo=UTC)
+    )
     found = []
     for half in range(-2, SEMESTERS_AHEAD + 2):
         start = _half_years_after(first, half)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+
 from ocs.ingest.fits import (
     BadHeaderValueError,
     BrokenArchiveError,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+
 from ocs.ingest.fits import (
     BrokenArchiveError,
     FileTooComplexError,
