@@ -122,16 +122,21 @@ def _edges(values: Float, times_s: Float, row: Index, cell: Index, col: Index, e
 
 
 def _polish(exact: Exact, row: Index, root: Float, slope: Float, step: Float) -> Float:
-    """Return roots after two secant steps on the exact function; a step of over a tenth of the grid is not believed."""
-    value = exact(row, root)
-    for _ in range(2):
-        move = value / np.where(slope == 0, np.inf, slope)
+    """Return roots after Newton's step on the exact function, and a secant step where the first was long.
+
+    A step of over a tenth of the grid is not believed: the curve only just touches zero there.
+    """
+    value, slope = exact(row, root), np.where(slope == 0, np.inf, slope)
+    for is_last in (False, True):
+        move = value / slope
         move = np.where(np.abs(move) < step / 10, move, 0.0)
         root = root - move
-        if np.abs(move).max() < 2e-4:
+        if is_last or np.abs(move).max() < 0.5:
             break
         new = exact(row, root)
-        slope = np.where(np.abs(move) > 1e-3, (value - new) / np.where(move == 0, 1.0, move), slope)
+        slope = np.where(
+            (np.abs(move) > 1e-3) & (new != value), (value - new) / np.where(move == 0, 1.0, move), slope
+        )
         value = new
     return root
 
@@ -140,16 +145,17 @@ def _excursions(
     values: Float, times_s: Float, active: NDArray[np.bool_], exact: Exact | None
 ) -> tuple[Intervals, Intervals]:
     """Return keyed dips (below zero between positive samples) and bumps (the reverse)."""
-    before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
+    size = np.abs(values)
+    nearest = (size[:, 1:-1] <= size[:, :-2]) & (size[:, 1:-1] <= size[:, 2:]) & active[1:-1]
+    row, col = np.nonzero(nearest)
+    before, here, after = values[row, col], values[row, col + 1], values[row, col + 2]
     bend = before + after - 2 * here
     swing = after - before
-    hidden = (swing * swing > 8 * bend * here) & (here * bend > 0)
-    hidden &= (np.abs(swing) <= 2 * np.abs(bend)) & active[1:-1]
-    hidden &= (before * here > 0) & (after * here > 0)
-    row, col = np.nonzero(hidden)
+    hidden = (swing * swing > 8 * bend * here) & (here * bend > 0) & (before * here > 0) & (after * here > 0)
+    row, col, bend, swing, here = row[hidden], col[hidden], bend[hidden], swing[hidden], here[hidden]
     if not len(row):
         return np.empty((0, 2), np.int64), np.empty((0, 2), np.int64)
-    a, b, c = bend[row, col] / 2, swing[row, col] / 2, here[row, col]
+    a, b, c = bend / 2, swing / 2, here
     width = np.sqrt(b * b - 4 * a * c)
     step = times_s[col + 2] - times_s[col + 1]
     middle = times_s[col + 1] - b / (2 * a) * step

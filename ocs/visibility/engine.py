@@ -27,6 +27,7 @@ from ocs.visibility.frame import (
     Site,
     SiteFrame,
     Sky,
+    dot,
     lagrange,
     segments,
     site_frame,
@@ -447,7 +448,7 @@ class _Look:
             int(np.searchsorted(nights.pieces[:, 0], span[0, 1], side="left")),
         )
         pieces = np.clip(nights.pieces[kept], span[0, 0], span[0, 1])
-        self.nights = Nights(pieces, nights.middle_s[kept], Sky(*(column[kept] for column in nights.sky)))
+        self.nights = Nights(pieces, nights.middle_s[kept], nights.sky.pick(kept))
         self.dark = coalesce(pieces)
         self.sin_min = np.sin(np.radians(airmass.minimum_altitude_deg(site.horizon_deg, limits.max_airmass)))
         self.sin_min_moving = np.sin(
@@ -486,16 +487,16 @@ class _Look:
         nights, batch = self.nights, self.batch
         sky = nights.sky
         count = len(nights.middle_s)
-        turn = np.ascontiguousarray(sky.turn.transpose(1, 0, 2)).reshape(3 * count, 3)
+        turn = sky.turn.transpose(0, 2, 1).reshape(3 * count, 3)
         x, y, z = local = (turn @ batch.unit[rows].T).reshape(3, count, len(rows))
-        local += np.einsum("nij,nj->in", sky.turn, sky.beta)[:, :, None]
+        local += np.einsum("ijn,jn->in", sky.turn, sky.beta)[:, :, None]
         motion = batch.motion[rows]
         if motion.any():
             days = (self._mjd(nights.middle_s)[:, None] - batch.epoch_mjd[rows])[None]
             local += (turn @ motion.T).reshape(local.shape) * days
         parallax = batch.parallax[rows]
         if parallax.any():
-            local -= np.einsum("nij,nj->in", sky.turn, sky.observer)[:, :, None] * parallax
+            local -= np.einsum("ijn,jn->in", sky.turn, sky.observer)[:, :, None] * parallax
         axis2 = x * x + y * y
         length = np.sqrt(axis2 + z * z)
         reach = np.maximum(np.cos(self.frame.latitude) * np.sqrt(axis2), 1e-12)
@@ -535,25 +536,25 @@ class _Look:
         if not is_limited.any() or not len(found):
             return found
         columns, active = self._night_columns()
-        moon = self.frame.grid.moon[columns]
+        moon = self.frame.grid.moon[:, columns]
         middle_s = float(self.span.mean()) * 1e-6
         directions = self.batch.unit[rows]
         if self.batch.motion[rows].any() or self.batch.parallax[rows].any():
-            observer = self.frame.at(np.array([middle_s])).observer[0]
+            observer = self.frame.at(np.array([middle_s])).observer[:, 0]
             directions = self.batch.directions(rows, float(self._mjd(middle_s)), observer)
             directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         coarse = np.unique(np.append(np.arange(0, len(columns), _COARSE), np.flatnonzero(~active)))
-        cos = directions @ moon[coarse].T
+        cos = directions @ moon[:, coarse]
         near, far = np.radians(np.maximum(limit - _MOON_MARGIN_DEG, 0)), np.radians(limit + _MOON_MARGIN_DEG)
         is_clear = (cos.max(axis=1) < np.cos(np.minimum(far, np.pi))) | ~is_limited
         is_blocked = cos.min(axis=1) > np.cos(near)
         mixed = np.flatnonzero(~is_clear & ~(is_blocked & is_limited))
         allowed = [crossings.spread(np.array([[0, ROW_MASK]]), np.flatnonzero(is_clear))]
         if len(mixed):
-            beta = self.frame.grid.beta[columns]
-            weight = (1 - np.cos(np.radians(limit[mixed])))[:, None] * (1 + np.einsum("ij,ij->i", beta, moon))
+            beta = self.frame.grid.beta[:, columns]
+            weight = (1 - np.cos(np.radians(limit[mixed])))[:, None] * (1 + dot(beta, moon))
             n = directions[mixed]
-            margin = 1 - n @ moon.T - weight * (1 + n @ beta.T)
+            margin = 1 - n @ moon - weight * (1 + n @ beta)
             pieces = crossings.positive(margin, self.frame.window.grid_s[columns], active)
             allowed.append(crossings.relabel(pieces, mixed))
         return intersect(found, coalesce(np.concatenate(allowed)))
@@ -566,7 +567,7 @@ class _Look:
         index = self.batch.conic_row[rows]
         daily_s = np.arange(-1, window.days + 2) * 86400.0
         states = conics.states(self._mjd(daily_s), index)
-        earth_sun = window.bodies(daily_s)[:, 6:9].T[:, None]
+        earth_sun = window.bodies(daily_s)[6:9, None]
         with np.errstate(all="ignore"):
             sun2 = (states[:3] ** 2).sum(axis=0).min(axis=1)
             earth2 = ((states[:3] + earth_sun) ** 2).sum(axis=0).min(axis=1)
@@ -587,7 +588,7 @@ class _Look:
                 )
                 moving = _Orbits(nodes, node_s)
                 columns, active = self._night_columns()
-                sky = Sky(*(column[columns] for column in self.frame.grid))
+                sky = self.frame.grid.pick(columns)
                 seen = moving.on_grid(window.grid_s[columns], sky)
                 exact = partial(moving.seen, frame=self.frame)
                 found = self._moving(rows[local], seen, sky, window.grid_s[columns], active, exact)
@@ -662,8 +663,8 @@ class _Look:
             cos_limit = np.where(limit > MOON_DISTANCE_SKIP_DEG, np.cos(np.radians(limit)), 2.0)
 
             def moon_margin(seen: Float, sky: Sky, row: Index) -> Float:
-                moon = _unit(sky.moon + sky.beta).T
-                return cos_limit[row] - seen[0] * moon[0] - seen[1] * moon[1] - seen[2] * moon[2]
+                moon = _unit(sky.moon + sky.beta)
+                return np.asarray(cos_limit[row] - dot(seen, moon))
 
             def moon_at(row: Index, seconds: Float) -> Float:
                 seen, sky = exact(row, seconds)
@@ -732,26 +733,24 @@ def _half_arc(cos: Float) -> Float:
 
 
 def _unit(vectors: Float) -> Float:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+    return vectors / np.sqrt(dot(vectors, vectors))
 
 
 def _turned(seen: Float, sky: Sky) -> tuple[Float, Float, Float]:
     """Return (cos dec cos HA, cos dec sin HA, sin dec) of apparent directions (3, ..., N)."""
     turn = sky.turn
-    x, y, z = (seen[0] * turn[:, k, 0] + seen[1] * turn[:, k, 1] + seen[2] * turn[:, k, 2] for k in range(3))
-    return x, y, z
+    return dot(seen, turn[0]), dot(seen, turn[1]), dot(seen, turn[2])
 
 
 def _seen_orbit(state: Float, sky: Sky) -> Float:
     """Return apparent directions (3, ..., N) of heliocentric states (6, ..., N): light time, then aberration."""
     shape = (3,) + (1,) * (state.ndim - 2) + (-1,)
-    sight = state[:3] + (sky.sun_bary - sky.observer).T.reshape(shape)
-    distance = np.sqrt(sight[0] ** 2 + sight[1] ** 2 + sight[2] ** 2)
+    sight = state[:3] + (sky.sun_bary - sky.observer).reshape(shape)
+    distance = np.sqrt(dot(sight, sight))
     sight -= state[3:] * (distance / LIGHT_AU_PER_DAY)
-    distance = np.sqrt(sight[0] ** 2 + sight[1] ** 2 + sight[2] ** 2)
-    seen = sight / distance + sky.beta.T.reshape(shape)
-    seen /= np.sqrt(seen[0] ** 2 + seen[1] ** 2 + seen[2] ** 2)
-    return np.asarray(seen)
+    distance = np.sqrt(dot(sight, sight))
+    seen = sight / distance + sky.beta.reshape(shape)
+    return _unit(seen)
 
 
 def _seen_track(track: Track, frame: SiteFrame, seconds: Float, sky: Sky) -> Float:
@@ -759,10 +758,10 @@ def _seen_track(track: Track, frame: SiteFrame, seconds: Float, sky: Sky) -> Flo
     window = frame.window
     positions = track.positions(np.rint(seconds * 1e6).astype(np.int64) + window.zero_tt_us)
     if not track.geocentric:
-        return np.asarray(_unit(positions + sky.beta).T)
+        return _unit(positions.T + sky.beta)
     matrix, _ = window.orientation(seconds)
-    offset = sky.observer - window.bodies(seconds)[:, :3]
-    return np.asarray(_unit(np.einsum("nji,nj->ni", matrix, positions) - offset).T)
+    offset = sky.observer - window.bodies(seconds)[:3]
+    return _unit(np.einsum("jin,nj->in", matrix, positions) - offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -846,10 +845,8 @@ def _seen_all(
     if len(rows):
         days = mjd - batch.epoch_mjd[rows, None]
         moved = batch.unit[rows].T[:, :, None] + batch.motion[rows].T[:, :, None] * days
-        moved -= batch.parallax[rows, None] * sky.observer.T[:, None]
-        moved /= np.sqrt((moved**2).sum(axis=0))
-        moved += sky.beta.T[:, None]
-        seen[:, rows] = moved / np.sqrt((moved**2).sum(axis=0))
+        moved -= batch.parallax[rows, None] * sky.observer[:, None]
+        seen[:, rows] = _unit(_unit(moved) + sky.beta[:, None])
     rows = np.flatnonzero(batch.kind == CONIC)
     if len(rows):
         with np.errstate(all="ignore"):
@@ -873,8 +870,8 @@ def _describe(seen: Float, frame: SiteFrame, sky: Sky) -> Float:
     altitude = np.degrees(np.arcsin(np.clip(cos * x + sin * z, -1, 1)))
     azimuth = np.degrees(np.arctan2(-y, cos * z - sin * x)) % 360
     hour_angle = np.arctan2(y, x)
-    moon = _unit(sky.moon + sky.beta).T
-    cos_moon = seen[0] * moon[0] + seen[1] * moon[1] + seen[2] * moon[2]
+    moon = _unit(sky.moon + sky.beta)
+    cos_moon = dot(seen, moon)
     shown = np.where(np.isfinite(altitude), airmass.displayed(altitude), np.nan)
     return np.stack(
         (
@@ -915,12 +912,14 @@ def separation_arcsec(a: TargetBatch, b: TargetBatch, time_us: int) -> Float:
             f"Both batches must have the same number of targets, not {len(a)} and {len(b)}."
         )
     tt = int(to_tt(time_us))
-    bodies = window_frame(tt, tt + 1).bodies(np.array([(tt - window_frame(tt, tt + 1).zero_tt_us) * 1e-6]))[0]
+    bodies = window_frame(tt, tt + 1).bodies(np.array([(tt - window_frame(tt, tt + 1).zero_tt_us) * 1e-6]))[
+        :, 0
+    ]
     seen = []
     for batch in (a, b):
         rows = np.arange(len(batch))
-        towards = _unit(batch.directions(rows, MJD_UNIX + tt / US_PER_DAY, bodies[:3]))
-        seen.append(_unit(towards + bodies[3:6] / LIGHT_AU_PER_DAY))
-    cross = np.linalg.norm(np.cross(seen[0], seen[1]), axis=1)
-    angle = np.degrees(np.arctan2(cross, (seen[0] * seen[1]).sum(axis=1))) * 3600
+        towards = _unit(batch.directions(rows, MJD_UNIX + tt / US_PER_DAY, bodies[:3]).T)
+        seen.append(_unit(towards + bodies[3:6, None] / LIGHT_AU_PER_DAY))
+    cross = np.linalg.norm(np.cross(seen[0], seen[1], axis=0), axis=0)
+    angle = np.degrees(np.arctan2(cross, dot(seen[0], seen[1]))) * 3600
     return np.where((a.kind == SIDEREAL) & (b.kind == SIDEREAL), angle, np.nan)

@@ -124,18 +124,40 @@ def solar_system(tt_us: NDArray[np.int64]) -> Float:
         (N, 15), GCRS/ICRS axes, au and au/day: barycentric Earth position, Earth velocity; geocentric Sun, Moon,
         and velocity of the Moon. All geometric, that is without light time.
     """
-    kernel = _kernel()
-    jd, fraction = JD_UNIX + tt_us // US_PER_DAY, (tt_us % US_PER_DAY) / US_PER_DAY
-    try:
-        emb, emb_rate = kernel[_EMB].compute_and_differentiate(jd, fraction)
-        earth, earth_rate = kernel[_EARTH].compute_and_differentiate(jd, fraction)
-        moon, moon_rate = kernel[_MOON].compute_and_differentiate(jd, fraction)
-        sun = kernel[_SUN].compute(jd, fraction)
-    except ValueError as failure:  # jplephem's OutOfRangeError
-        raise OutsideEphemeris(f"No positions of Sun and Moon at {to_datetime(int(tt_us[0]))}.") from failure
-    earth, earth_rate = emb + earth, emb_rate + earth_rate
-    moon, moon_rate = moon + emb - earth, moon_rate + emb_rate - earth_rate
-    return np.concatenate((earth, earth_rate, sun - earth, moon, moon_rate)).T / AU_KM
+    emb, emb_rate = _chebyshev(_EMB, tt_us)
+    earth, earth_rate = _chebyshev(_EARTH, tt_us)
+    moon, moon_rate = _chebyshev(_MOON, tt_us)
+    sun, _ = _chebyshev(_SUN, tt_us)
+    return np.concatenate(
+        (emb + earth, emb_rate + earth_rate, sun - emb - earth, moon - earth, moon_rate - earth_rate), axis=1
+    )
+
+
+@cache
+def _records(segment: tuple[int, int]) -> tuple[float, float, Float]:
+    """Return the first epoch (JD), the length of a record (days) and the coefficients, (records, 3, degree + 1)."""
+    start_jd, days, coefficients = _kernel()[segment].load_array()
+    return start_jd, days, coefficients.transpose(1, 0, 2)
+
+
+def _chebyshev(segment: tuple[int, int], tt_us: NDArray[np.int64]) -> tuple[Float, Float]:
+    """Return positions and velocities of a kernel segment, both (N, 3), in au and au/day."""
+    start_jd, days, coefficients = _records(segment)
+    x = ((JD_UNIX - start_jd) + tt_us / US_PER_DAY) / days
+    record = np.floor(x).astype(np.intp)
+    if len(record) and not (0 <= record.min() and record.max() < len(coefficients)):
+        raise OutsideEphemeris(f"No positions of Sun and Moon at {to_datetime(int(tt_us[0]))}.")
+    x = 2 * (x - record) - 1
+    degree = coefficients.shape[2]
+    value, rate = np.empty((len(x), degree)), np.empty((len(x), degree))
+    value[:, 0], value[:, 1], rate[:, 0], rate[:, 1] = 1, x, 0, 1
+    twice = 2 * x
+    for k in range(2, degree):
+        value[:, k] = twice * value[:, k - 1] - value[:, k - 2]
+        rate[:, k] = twice * rate[:, k - 1] + 2 * value[:, k - 1] - rate[:, k - 2]
+    of = coefficients[record]
+    position = (of @ value[:, :, None])[:, :, 0] / AU_KM
+    return position, (of @ rate[:, :, None])[:, :, 0] * (2 / (days * AU_KM))
 
 
 def ut1_minus_tai_s(tai_us: NDArray[np.int64]) -> Float:

@@ -92,20 +92,21 @@ class Site:
 
 
 class Sky(NamedTuple):
-    """The sky over a place at N instants.
+    """The sky over a place at N instants; vectors have their components first, so that each is contiguous.
 
     Attributes
     ----------
     turn
-        (N, 3, 3) turns an apparent direction into (cos dec cos HA, cos dec sin HA, sin dec), true equator of date.
+        (3, 3, N) turns an apparent direction into (cos dec cos HA, cos dec sin HA, sin dec), true equator of
+        date.
     zenith
-        (N, 3) direction of the geodetic zenith.
+        (3, N) direction of the geodetic zenith.
     observer, sun_bary
-        (N, 3) barycentric positions, au.
+        (3, N) barycentric positions, au.
     beta
-        (N, 3) barycentric velocity of the observer in units of light: adds aberration to a direction.
+        (3, N) barycentric velocity of the observer in units of light: adds aberration to a direction.
     sun, moon
-        (N, 3) topocentric directions with light time, without aberration.
+        (3, N) topocentric directions with light time, without aberration.
     moon_distance_au
         (N,) topocentric.
     sidereal
@@ -122,10 +123,14 @@ class Sky(NamedTuple):
     moon_distance_au: Float
     sidereal: Float
 
+    def pick(self, columns: slice | NDArray[np.intp]) -> "Sky":
+        """Return the sky at some of the instants."""
+        return Sky(*(field[..., columns] for field in self))
+
     def sin_altitude(self, astrometric: Float) -> Float:
-        """Return sin(altitude), (N,), of directions (N, 3) to which aberration is yet to be added."""
+        """Return sin(altitude), (N,), of directions (3, N) to which aberration is yet to be added."""
         seen = astrometric + self.beta
-        return np.einsum("ij,ij->i", seen, self.zenith) / np.sqrt(np.einsum("ij,ij->i", seen, seen))
+        return dot(seen, self.zenith) / np.sqrt(dot(seen, seen))
 
     def moon_margin(self) -> Float:
         """Return a function, (N,), that is positive while the refracted upper limb of the Moon is up."""
@@ -134,9 +139,13 @@ class Sky(NamedTuple):
 
     def moon_phase(self) -> Float:
         """Return (1 - cos elongation) / 2, (N,), of the apparent topocentric Moon: 0 new, 1 full."""
-        half = (1 - np.einsum("ij,ij->i", self.sun, self.moon)) / 2
-        sun = 1 + np.einsum("ij,ij->i", self.beta, self.sun)
-        return half / (sun * (1 + np.einsum("ij,ij->i", self.beta, self.moon)))
+        half = (1 - dot(self.sun, self.moon)) / 2
+        return half / ((1 + dot(self.beta, self.sun)) * (1 + dot(self.beta, self.moon)))
+
+
+def dot(a: Float, b: Float) -> Float:
+    """Return the scalar products of vectors with their components first."""
+    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def lagrange(x: Float, count: int) -> tuple[NDArray[np.intp], Float]:
@@ -175,30 +184,30 @@ class WindowFrame:
         tt_us = self.zero_tt_us + day * US_PER_DAY
         tai_us = tt_us - TT_MINUS_TAI_US
         ut1_s = ut1_minus_tai_s(tai_us) - TT_MINUS_TAI_US * 1e-6  # UT1-TT
-        self._precession = erfa.pnm00b(tt, 0.0)
-        gast = erfa.gst06(tt, ut1_s / 86400, tt, 0.0, self._precession)
+        matrix = erfa.pnm00b(tt, 0.0)
+        gast = erfa.gst06(tt, ut1_s / 86400, tt, 0.0, matrix)
         residual = gast - EARTH_RATE * 86400.0 * day
-        self._sidereal = residual[0] + (residual - residual[0] + np.pi) % (2 * np.pi) - np.pi
+        residual = residual[0] + (residual - residual[0] + np.pi) % (2 * np.pi) - np.pi
+        self._orientation = np.column_stack((matrix.reshape(-1, 9), residual))
         self.grid_s = np.arange(-2, int(days * 86400 / GRID_S) + 3) * GRID_S
-        self.nbytes = int(self._nodes.nbytes + self._precession.nbytes + self.grid_s.nbytes)
+        self.nbytes = int(self._nodes.nbytes + self._orientation.nbytes + self.grid_s.nbytes)
 
     def bodies(self, seconds: Float) -> Float:
-        """Return the columns of `ephemeris.solar_system` at times (N,), shape (N, 15)."""
+        """Return the rows of `ephemeris.solar_system` at times (N,), shape (15, N)."""
         index, weight = lagrange((seconds - self._node_first_s) / NODE_S, len(self._nodes))
-        result: Float = weight[0][:, None] * self._nodes[index]
+        result = weight[0][:, None] * self._nodes[index]
         for k in (1, 2, 3):
             result += weight[k][:, None] * self._nodes[index + k]
-        return result
+        return np.ascontiguousarray(result.T)
 
     def orientation(self, seconds: Float) -> tuple[Float, Float]:
-        """Return GCRS to true equator of date (N, 3, 3) and Greenwich apparent sidereal time in radians (N,)."""
+        """Return GCRS to true equator of date (3, 3, N) and Greenwich apparent sidereal time (N,), radians."""
         x = seconds / 86400.0 + 1
-        index = np.clip(x.astype(np.intp), 0, len(self._precession) - 2)
-        part = x - index
-        matrix = self._precession[index]
-        matrix = matrix + part[:, None, None] * (self._precession[index + 1] - matrix)
-        residual = self._sidereal[index] * (1 - part) + self._sidereal[index + 1] * part
-        return matrix, residual + EARTH_RATE * seconds
+        index = np.clip(x.astype(np.intp), 0, len(self._orientation) - 2)
+        before = self._orientation[index]
+        nodes = before + (x - index)[:, None] * (self._orientation[index + 1] - before)
+        nodes = np.ascontiguousarray(nodes.T)
+        return nodes[:9].reshape(3, 3, -1), nodes[9] + EARTH_RATE * seconds
 
 
 @dataclass(frozen=True)
@@ -239,27 +248,27 @@ class SiteFrame:
         bodies = self.window.bodies(seconds)
         matrix, gast = self.window.orientation(seconds)
         sidereal = gast + self._longitude
-        cos, sin = np.cos(sidereal)[:, None], np.sin(sidereal)[:, None]
+        cos, sin = np.cos(sidereal), np.sin(sidereal)
         turn = np.empty_like(matrix)
-        turn[:, 0] = cos * matrix[:, 0] + sin * matrix[:, 1]
-        turn[:, 1] = sin * matrix[:, 0] - cos * matrix[:, 1]
-        turn[:, 2] = matrix[:, 2]
-        offset = self._axis_distance_au * turn[:, 0] + self._height_au * turn[:, 2]
-        drift = -(EARTH_RATE * 86400 * self._axis_distance_au) * turn[:, 1]
-        earth, earth_rate, sun, moon, moon_rate = (bodies[:, k : k + 3] for k in (0, 3, 6, 9, 12))
+        turn[0] = cos * matrix[0] + sin * matrix[1]
+        turn[1] = sin * matrix[0] - cos * matrix[1]
+        turn[2] = matrix[2]
+        offset = self._axis_distance_au * turn[0] + self._height_au * turn[2]
+        drift = -(EARTH_RATE * 86400 * self._axis_distance_au) * turn[1]
+        earth, earth_rate, sun, moon, moon_rate = bodies.reshape(5, 3, -1)
         sun_bary = earth + sun
         sun = sun - offset
         moon = moon - offset
-        moon_distance = np.sqrt(np.einsum("ij,ij->i", moon, moon))
-        moon = moon - (moon_distance / LIGHT_AU_PER_DAY)[:, None] * (earth_rate + moon_rate)
+        moon_distance = np.sqrt(dot(moon, moon))
+        moon = moon - (moon_distance / LIGHT_AU_PER_DAY) * (earth_rate + moon_rate)
         return Sky(
             turn=turn,
-            zenith=np.cos(self.latitude) * turn[:, 0] + np.sin(self.latitude) * turn[:, 2],
+            zenith=np.cos(self.latitude) * turn[0] + np.sin(self.latitude) * turn[2],
             observer=earth + offset,
             sun_bary=sun_bary,
             beta=(earth_rate + drift) / LIGHT_AU_PER_DAY,
-            sun=sun / np.sqrt(np.einsum("ij,ij->i", sun, sun))[:, None],
-            moon=moon / np.sqrt(np.einsum("ij,ij->i", moon, moon))[:, None],
+            sun=sun / np.sqrt(dot(sun, sun)),
+            moon=moon / np.sqrt(dot(moon, moon)),
             moon_distance_au=moon_distance,
             sidereal=sidereal,
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ocs.visibility import airmass
 from ocs.visibility.engine import dark
 from ocs.visibility.errors import InvalidArgument
-from ocs.visibility.frame import Site, segments, site_frame, window_frame
+from ocs.visibility.frame import Site, dot, segments, site_frame, window_frame
 from ocs.visibility.timebase import to_tt
 
 Float = NDArray[np.float64]
@@ -83,8 +83,8 @@ def sky_fraction(
         for first in range(0, len(inside), _SAMPLES_AT_ONCE):
             sky = frame.at((inside[first : first + _SAMPLES_AT_ONCE] - frame.window.zero_tt_us) * 1e-6)
             # aberrated n + b is above the limit where (n + b).zenith >= sin_limit (1 + n.b)
-            level = sin_limit - np.einsum("ij,ij->i", sky.beta, sky.zenith)
-            seen += np.count_nonzero(pixels @ (sky.zenith - sin_limit * sky.beta).T >= level, axis=1)
+            level = sin_limit - dot(sky.beta, sky.zenith)
+            seen += np.count_nonzero(pixels @ (sky.zenith - sin_limit * sky.beta) >= level, axis=1)
             count += len(level)
     return seen / count
 
