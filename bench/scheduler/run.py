@@ -9,10 +9,9 @@ import argparse
 import resource
 import time
 
+from bench.scheduler.instances import FAMILIES, make
 from ocs.scheduler.problem import violations
 from ocs.scheduler.solver import solve
-
-from bench.scheduler.instances import FAMILIES, make
 
 
 def main() -> None:

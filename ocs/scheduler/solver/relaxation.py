@@ -10,7 +10,7 @@ solved.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +19,12 @@ import numpy as np
 from ocs.scheduler.problem import BoolArray, FloatArray, IntArray, Operator, Problem
 from ocs.scheduler.solver.budget import Budget
 
-ALL_COLUMNS = 30_000
+ALL_COLUMNS = 8_000
 INTERVAL_ENDS = 48
-CUTS_PER_BLOCK = 4
-CUT_ROUNDS = 12
+CUTS_PER_BLOCK = 6
+STALLED_ROUNDS = 4
+FAR = 1.08
+COLUMN_MARGIN = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,14 +167,17 @@ class Relaxation:
                 best = Prices(bound, price, best.value)
             else:
                 stalled += 1
-                if stalled == 5:
-                    scale, stalled = scale * 0.6, 0
+                if stalled == 10:
+                    scale, stalled = scale * 0.7, 0
             reduced = problem.priority[problem.row_request] - price
             top = np.maximum.reduceat(reduced, self.first_row)
             choice = np.zeros(len(problem.priority))
             choice[self.requests_with_rows] = top
             pick = taken[problem.row_request] & (reduced >= choice[problem.row_request])
-            load = np.bincount(problem.row_block[pick], weights=self.duration[pick], minlength=blocks)
+            # Requests indifferent between rows count in equal parts in each: the mean of subgradients is one.
+            ties = np.bincount(problem.row_request[pick], minlength=len(problem.priority))
+            share = self.duration[pick] / ties[problem.row_request[pick]]
+            load = np.bincount(problem.row_block[pick], weights=share, minlength=blocks)
             slope = load - length
             slope[(dual <= 0) & (slope < 0)] = 0.0
             norm = float(np.dot(slope, slope))
@@ -184,13 +189,15 @@ class Relaxation:
     # -- linear program
     # -----------------------------------------------------------------------------------------
 
-    def solve(self, start: Prices, budget: Budget, seconds: float) -> Prices:
+    def solve(self, start: Prices, floor: float, budget: Budget, seconds: float) -> Prices:
         """Solve the linear program, adding columns and energy rows while they help and time lasts.
 
         Parameters
         ----------
         start : Prices
             Choose the first columns; returned when nothing better is found.
+        floor : float
+            Worth of a known schedule; energy rows are looked for only while the bound is far above it.
         budget : Budget
         seconds : float
             At most this much of the budget.
@@ -201,10 +208,10 @@ class Relaxation:
         if len(columns) > ALL_COLUMNS:
             reduced = problem.priority[problem.row_request] - start.row_price
             best = np.maximum.reduceat(reduced, self.first_row)
-            near = np.repeat(best, np.diff(np.append(self.first_row, len(columns))))
-            columns = reduced >= np.maximum(near, 0.0) - 0.03 * problem.priority[problem.row_request]
-        prices = start
-        for round_number in range(CUT_ROUNDS):
+            near = np.repeat(np.maximum(best, 0.0), np.diff(np.append(self.first_row, len(columns))))
+            columns = reduced >= near - COLUMN_MARGIN * problem.priority[problem.row_request]
+        prices, stalled = start, 0
+        while stalled < STALLED_ROUNDS:
             left = until - budget.elapsed_s
             if left <= 0:
                 break
@@ -217,13 +224,14 @@ class Relaxation:
             price, capacity_value = self._priced(dual)
             bound, _ = self.bound(price, capacity_value)
             improved = prices.bound - bound
-            prices = Prices(min(bound, prices.bound), price, value)
-            missing = ~columns & (problem.priority[problem.row_request] - price > request_price + 1e-6)
+            prices = Prices(bound, price, value) if improved > 0 else replace(prices, value=value)
+            gain = problem.priority[problem.row_request] - price - request_price
+            missing = ~columns & (gain > 1e-6)
             if missing.any():
                 columns |= missing
-            elif round_number and improved < 2e-6 * bound:
-                break
-            if not self._separate(value) and not missing.any():
+                continue
+            stalled = stalled + 1 if improved < 1e-5 * bound else 0
+            if prices.bound < FAR * floor or not self._separate(value):
                 break
         return prices
 

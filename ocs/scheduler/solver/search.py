@@ -8,7 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ocs.scheduler.problem import FloatArray, IntArray, Problem, Schedule, StageReport, rows_of
+from ocs.scheduler.problem import (
+    FloatArray,
+    IntArray,
+    Operator,
+    Problem,
+    Schedule,
+    StageReport,
+    rows_of,
+    violations,
+)
+from ocs.scheduler.solver.annealing import Annealer
 from ocs.scheduler.solver.budget import Budget
 from ocs.scheduler.solver.neighbourhood import Improvement, Neighbourhood
 from ocs.scheduler.solver.relaxation import Prices, Relaxation
@@ -19,10 +29,11 @@ OPTIMAL_GAP = 1e-6
 SUBGRADIENT_STEPS = 150
 RELAXATION_SHARE = 0.35
 TIMING_SHARE = 0.04
-CANDIDATES = 40
-BLOCK_SECONDS = 1.0
+CANDIDATES = 20
+BLOCK_SECONDS, LONGEST_BLOCK_SECONDS = 0.2, 3.0
 WHOLE_ROWS = 2_000
-IDLE_SWEEPS = 10
+CYCLE_SHARE = 0.2
+HOT = 0.3
 REPRODUCIBLE_BATCH = 4
 POSITION_SECONDS = 3e-7
 
@@ -153,7 +164,9 @@ class _Search:
         self.keep("prices")
         if quick or self.done:
             return
-        self.prices = self.relaxation.solve(self.prices, self.budget, RELAXATION_SHARE * self.budget.seconds)
+        self.prices = self.relaxation.solve(
+            self.prices, self.best_objective, self.budget, RELAXATION_SHARE * self.budget.seconds
+        )
         self.keep("relaxation")
         self.preferred = preferred_rows(self.problem, self.prices.row_price)
         if self.done:
@@ -179,25 +192,39 @@ class _Search:
         self.schedule.drop_incomplete_groups()
 
     def improve(self) -> None:
-        """CP-SAT on ever changing sets of blocks until time is up or the gap is closed."""
+        """Annealing and CP-SAT on sets of blocks in turn, until time is up or the gap is closed."""
+        cycle = 0
         with ThreadPoolExecutor(self.workers) as pool:
-            size, idle = 1, 0
-            while not self.done and idle < IDLE_SWEEPS:
-                before = self.schedule.objective
-                idle = 0 if self.sweep(pool, size) else idle + 1
-                self.keep()
-                if size == 1 and len(self.problem.row_request) <= WHOLE_ROWS and not self.done:
+            while not self.done:
+                self.anneal(min(max(0.3, CYCLE_SHARE * self.budget.seconds), self.left_s), cycle)
+                self.schedule.restore(self.best)
+                self.sweep(pool, 1, self.left_s, BLOCK_SECONDS * 2**cycle)
+                if not cycle and len(self.problem.row_request) <= WHOLE_ROWS and not self.done:
                     self.whole()
-                if self.schedule.objective <= before * (1 + 1e-5):
-                    size = min(size + 1, 4)
-        self.keep("improvement")
+                self.sweep(
+                    pool, 2 + cycle % 3, CYCLE_SHARE * self.budget.seconds, 2 * BLOCK_SECONDS * 2**cycle
+                )
+                cycle += 1
+                self.keep(f"cycle {cycle}")
 
-    def sweep(self, pool: ThreadPoolExecutor, size: int) -> int:
-        """Improve every set of blocks once, some at a time; the number of sets looked at."""
-        looked_at = 0
+    def anneal(self, seconds: float, cycle: int) -> None:
+        """One cycle of ejection moves from the best schedule."""
+        annealer = Annealer(self.problem, self.schedule, self.preferred, self.prices.row_price, self.random)
+        begin = self.budget.elapsed_s
+
+        def progress() -> float:
+            self.keep()
+            return 1.0 if self.done else (self.budget.elapsed_s - begin) / seconds
+
+        annealer.run(progress, self.keep, HOT / (1 + cycle))
+        self.keep()
+
+    def sweep(self, pool: ThreadPoolExecutor, size: int, seconds: float, each_s: float) -> None:
+        """Improve every set of blocks once, some at a time, for so many seconds in all and each."""
+        until = self.budget.elapsed_s + seconds
         queue = self.block_sets(size)
         batch_size = REPRODUCIBLE_BATCH if self.budget.deterministic else self.workers
-        while queue and not self.done:
+        while queue and not self.done and self.budget.elapsed_s < until:
             batch: list[tuple[Neighbourhood, tuple[frozenset[int], frozenset[int]], float]] = []
             used_blocks: set[int] = set()
             used_requests: set[int] = set()
@@ -214,16 +241,19 @@ class _Search:
                 if key in self._settled or not candidates:
                     continue
                 used_blocks |= set(blocks)
-                used_requests |= set(candidates)
+                for request in candidates:
+                    if self.schedule.operator[request] == Operator.ONEOF:
+                        used_requests.update(self.schedule.members[self.schedule.group[request]])
+                    else:
+                        used_requests.add(request)
                 worth = sum(self.schedule.priority[r] for r in content)
                 batch.append((Neighbourhood(self.schedule, blocks, candidates), key, worth))
             queue = later + queue
-            seconds = min(BLOCK_SECONDS * size, self.left_s)
-            if seconds <= 0:
+            limit = min(each_s, LONGEST_BLOCK_SECONDS, self.left_s)
+            if limit <= 0:
                 break
             futures = [
-                pool.submit(model.solve, seconds, self.seed, self.budget.deterministic)
-                for model, _, _ in batch
+                pool.submit(model.solve, limit, self.seed, self.budget.deterministic) for model, _, _ in batch
             ]
             losers: set[int] = set()
             for (_, key, worth), future in zip(batch, futures, strict=True):
@@ -234,8 +264,6 @@ class _Search:
                 losers |= self.accept(answer, worth)
             self.fill(losers)
             self.keep()
-            looked_at += len(batch)
-        return looked_at
 
     def accept(self, answer: Improvement, worth: float) -> set[int]:
         """Apply an answer that is worth more; the requests that lost their place."""
@@ -319,6 +347,9 @@ class _Search:
         start_s = np.array([s for o in starts for s in o], dtype=np.int64)
         telescope = self.problem.block_telescope[block]
         sort = np.lexsort((start_s, telescope))
+        broken = violations(self.problem, request, telescope, start_s)
+        if broken:
+            raise RuntimeError(f"the solver broke its own rules: {'; '.join(broken[:5])}")
         objective = float(self.problem.priority[np.sort(request)].sum())
         bound = max(self.prices.bound, objective)
         self.stages.append(StageReport("timing", self.budget.elapsed_s, objective, bound))

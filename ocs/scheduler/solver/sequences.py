@@ -10,10 +10,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import sub
 
 import numpy as np
 
 from ocs.scheduler.problem import FloatArray, IntArray, Operator, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Undo:
+    objective: float
+    row: dict[int, int]
+    block: dict[int, tuple[list[int], list[int], list[int], int]]
 
 
 class Sequences:
@@ -52,8 +61,11 @@ class Sequences:
         self._end: list[int] = problem.block_end_s.tolist()
         self.earliest_end: list[list[int]] = [[s] for s in self._start]
         self.latest_start: list[list[int]] = [[e] for e in self._end]
+        # Longest observation each block could still take anywhere: most attempts end at this comparison.
+        self.room: list[int] = [e - s for s, e in zip(self._start, self._end, strict=True)]
         self.objective = 0.0
         self.work = 0
+        self._undo: _Undo | None = None
 
     # -- reading
     # ------------------------------------------------------------------------------------------------
@@ -104,9 +116,41 @@ class Sequences:
     # -- changing
     # -----------------------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Remember what :meth:`put` and :meth:`remove` change from here on."""
+        self._undo = _Undo(self.objective, {}, {})
+
+    def commit(self) -> None:
+        """Keep the changes since :meth:`begin`."""
+        self._undo = None
+
+    def roll_back(self) -> None:
+        """Take back the changes since :meth:`begin`."""
+        undo, self._undo = self._undo, None
+        if undo is None:
+            return
+        self.objective = undo.objective
+        for request, row in undo.row.items():
+            self.row[request] = row
+        for block, (order, earliest, latest, room) in undo.block.items():
+            self.order[block], self.earliest_end[block], self.latest_start[block] = order, earliest, latest
+            self.room[block] = room
+
+    def _remember(self, block: int, request: int) -> None:
+        if self._undo is not None:
+            self._undo.row.setdefault(request, self.row[request])
+            if block not in self._undo.block:
+                self._undo.block[block] = (
+                    list(self.order[block]),
+                    self.earliest_end[block],
+                    self.latest_start[block],
+                    self.room[block],
+                )
+
     def put(self, row: int, position: int) -> None:
         """Insert the row at a position of its block where it fits."""
         block, request = self.row_block[row], self.row_request[row]
+        self._remember(block, request)
         self.row[request] = row
         self.order[block].insert(position, request)
         self.objective += self.priority[request]
@@ -115,6 +159,7 @@ class Sequences:
     def remove(self, request: int) -> None:
         """Take a request out; the caller keeps its group consistent."""
         block = self.row_block[self.row[request]]
+        self._remember(block, request)
         self.order[block].remove(request)
         self.row[request] = -1
         self.objective -= self.priority[request]
@@ -122,11 +167,14 @@ class Sequences:
 
     def insert(self, request: int, rows: Iterable[int]) -> bool:
         """Put a request into the first of the rows that has room."""
+        duration, room, block = self.duration[request], self.room, self.row_block
         for row in rows:
-            position = self.position(row)
-            if position >= 0:
-                self.put(row, position)
-                return True
+            if duration <= room[block[row]]:
+                position = self.position(row)
+                if position >= 0:
+                    self.put(row, position)
+                    return True
+        self.work += 1
         return False
 
     def insert_group(self, request: int, rows: list[Sequence[int]]) -> bool:
@@ -198,6 +246,7 @@ class Sequences:
             latest.append(begin)
         latest.reverse()
         self.earliest_end[block], self.latest_start[block] = earliest, latest
+        self.room[block] = max(map(sub, latest, earliest))
         self.work += len(order)
 
 
