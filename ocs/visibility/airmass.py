@@ -37,10 +37,18 @@ def minimum_altitude_deg(horizon_deg: float, max_airmass: ArrayLike, *, sidereal
     >>> [round(float(minimum_altitude_deg(h, x)), 5) for h, x in ((30, 0), (30, 3), (30, 1.2), (0, 25), (0, 0), (0.1, 0))]
     [30.0, 30.0, 56.44269, 2.29244, -0.5667, 0.1]
     """
-    limit = np.asarray(max_airmass, np.float64)
-    by_airmass = 90.0 - np.degrees(np.arccos(1.0 / np.where(limit >= 1, limit, 1.0)))
-    altitude = np.where(limit > 0, np.maximum(by_airmass, horizon_deg), horizon_deg)
-    return np.where(altitude == 0, REFRACTED_AT_EXACT_ZERO_DEG, altitude) if sidereal else altitude
+    sine = sin_minimum_altitude(horizon_deg, np.asarray(max_airmass, np.float64), sidereal=sidereal)
+    return np.asarray(np.degrees(np.arcsin(sine)))
+
+
+def sin_minimum_altitude(horizon_deg: float, max_airmass: Float, *, sidereal: bool = True) -> Float:
+    """Return the sine of `minimum_altitude_deg`: of an airmass limit X that is simply 1/X."""
+    horizon = np.sin(np.radians(horizon_deg))
+    with np.errstate(divide="ignore"):
+        sine = np.where(max_airmass > 0, np.maximum(1.0 / np.maximum(max_airmass, 1.0), horizon), horizon)
+    if sidereal and horizon_deg == 0:
+        sine = np.where(sine == 0, np.sin(np.radians(REFRACTED_AT_EXACT_ZERO_DEG)), sine)
+    return sine
 
 
 def secz(altitude_deg: Float) -> Float:

@@ -187,28 +187,27 @@ def _limits(batch: TargetBatch, constraints: Constraints) -> _Limits:
     """Return constraints as rows; a row with an impossible value joins the failed ones."""
     count = len(batch)
     columns = []
-    errors = list(batch.errors)
-    kind = batch.kind.copy()
-    for name, value, low, high in (
-        ("max_airmass", 0.0 if constraints.max_airmass is None else constraints.max_airmass, 1.0, np.inf),
-        ("min_lunar_distance", constraints.min_lunar_distance_deg, 0.0, 180.0),
-        ("max_lunar_phase", constraints.max_lunar_phase, 0.0, 1.0),
+    errors, kind = list(batch.errors), batch.kind
+    for name, value, none, low, high in (
+        ("max_airmass", constraints.max_airmass, 0.0, 1.0, np.inf),
+        ("min_lunar_distance", constraints.min_lunar_distance_deg, 0.0, 0.0, 180.0),
+        ("max_lunar_phase", constraints.max_lunar_phase, 1.0, 0.0, 1.0),
     ):
-        column = np.asarray(value, np.float64)
+        column = np.asarray(none if value is None else value, np.float64)
         if column.shape not in ((), (count,)):
             raise InvalidArgument(
-                f"{name} must be one number or one per target ({count}), not shape {column.shape}."
+                f"{name} must be one number or one per target ({count}), not {column.shape}."
             )
-        column = np.broadcast_to(column, (count,))
-        with np.errstate(invalid="ignore"):
-            is_bad = ~((column >= low) & (column <= high))
-        if name == "max_airmass":
-            is_bad &= column != 0
-        for row in np.flatnonzero(is_bad & (kind != FAILED)):
-            errors[row] = RowError("bad_constraint", f"{name} must be a number from {low:g} to {high:g}.")
-            kind[row] = FAILED
-        columns.append(np.where(is_bad, 1.0, column))
-    return _Limits(*columns, tuple(errors), kind)
+        is_good = ((column >= low) & (column <= high)) | (column == none)
+        if not is_good.all():
+            kind = kind.copy()
+            for row in np.flatnonzero(~np.broadcast_to(is_good, (count,)) & (kind != FAILED)):
+                errors[row] = RowError("bad_constraint", f"{name} must be a number from {low:g} to {high:g}.")
+                kind[row] = FAILED
+            column = np.where(is_good, column, none)
+        columns.append(np.broadcast_to(column, (count,)))
+    max_airmass, moon_distance_deg, moon_phase = columns
+    return _Limits(max_airmass, moon_distance_deg, moon_phase, tuple(errors), kind)
 
 
 def observable(
@@ -450,9 +449,9 @@ class _Look:
         pieces = np.clip(nights.pieces[kept], span[0, 0], span[0, 1])
         self.nights = Nights(pieces, nights.middle_s[kept], nights.sky.pick(kept))
         self.dark = coalesce(pieces)
-        self.sin_min = np.sin(np.radians(airmass.minimum_altitude_deg(site.horizon_deg, limits.max_airmass)))
-        self.sin_min_moving = np.sin(
-            np.radians(airmass.minimum_altitude_deg(site.horizon_deg, limits.max_airmass, sidereal=False))
+        self.sin_min = airmass.sin_minimum_altitude(site.horizon_deg, limits.max_airmass)
+        self.sin_min_moving = airmass.sin_minimum_altitude(
+            site.horizon_deg, limits.max_airmass, sidereal=False
         )
         self.sin_hole = np.sin(np.radians(90.0 - site.zenith_blind_spot_deg))
         self._columns: tuple[Index, NDArray[np.bool_]] | None = None
@@ -532,8 +531,10 @@ class _Look:
         unaberrated n and m, so that no direction has to be aberrated at each time.
         """
         limit = self.limits.moon_distance_deg[rows]
-        is_limited = limit > MOON_DISTANCE_SKIP_DEG
-        if not is_limited.any() or not len(found):
+        row = found[:, 0] >> ROW_BITS
+        is_limited = np.zeros(len(rows), bool)
+        is_limited[row] = limit[row] > MOON_DISTANCE_SKIP_DEG
+        if not is_limited.any():
             return found
         columns, active = self._night_columns()
         moon = self.frame.grid.moon[:, columns]
@@ -546,18 +547,18 @@ class _Look:
         coarse = np.unique(np.append(np.arange(0, len(columns), _COARSE), np.flatnonzero(~active)))
         cos = directions @ moon[:, coarse]
         near, far = np.radians(np.maximum(limit - _MOON_MARGIN_DEG, 0)), np.radians(limit + _MOON_MARGIN_DEG)
-        is_clear = (cos.max(axis=1) < np.cos(np.minimum(far, np.pi))) | ~is_limited
-        is_blocked = cos.min(axis=1) > np.cos(near)
-        mixed = np.flatnonzero(~is_clear & ~(is_blocked & is_limited))
-        allowed = [crossings.spread(np.array([[0, ROW_MASK]]), np.flatnonzero(is_clear))]
+        is_far = cos.max(axis=1) < np.cos(np.minimum(far, np.pi))
+        is_near = cos.min(axis=1) > np.cos(near)
+        mixed = np.flatnonzero(is_limited & ~is_far & ~is_near)
+        parts = [found[(is_far | ~is_limited)[row]]]
         if len(mixed):
             beta = self.frame.grid.beta[:, columns]
             weight = (1 - np.cos(np.radians(limit[mixed])))[:, None] * (1 + dot(beta, moon))
             n = directions[mixed]
             margin = 1 - n @ moon - weight * (1 + n @ beta)
-            pieces = crossings.positive(margin, self.frame.window.grid_s[columns], active)
-            allowed.append(crossings.relabel(pieces, mixed))
-        return intersect(found, coalesce(np.concatenate(allowed)))
+            allowed = crossings.positive(margin, self.frame.window.grid_s[columns], active)
+            parts.append(intersect(found, crossings.relabel(allowed, mixed)))
+        return coalesce(np.concatenate(parts))
 
     # --- moving targets
 
