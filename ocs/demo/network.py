@@ -57,6 +57,16 @@ def observatory_file(now: datetime) -> dict[str, Any]:
     return content
 
 
+def telescope_names(content: dict[str, Any]) -> list[str]:
+    """``site.enclosure.telescope`` of every telescope in an observatory file."""
+    return [
+        f"{site['code']}.{enclosure['code']}.{telescope['code']}"
+        for site in content["sites"]
+        for enclosure in site["enclosures"]
+        for telescope in enclosure["telescopes"]
+    ]
+
+
 def _half_years_after(start: datetime, halves: int) -> datetime:
     years, month = divmod(start.month - 1 + 6 * halves, 12)
     return start.replace(year=start.year + years, month=month + 1)

@@ -62,7 +62,7 @@ class WithdrawnError(Exception):
 
 
 class RefusedError(Exception):
-    """The server does not accept our token."""
+    """The server answers, and says no: to the token, or to what it was asked."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class VirtualTelescope:
                     continue
             try:
                 await self._observe(observation)
-            except WithdrawnError as error:
+            except (WithdrawnError, RefusedError) as error:
                 logger.info("%s leaves observation %s: %s", self.name, observation["id"], error)
                 self._given_up.add(observation["id"])
             self._plan.pop(observation["id"], None)
@@ -399,10 +399,8 @@ class VirtualTelescope:
 
         Raises
         ------
-        WithdrawnError
-            The server refuses: the observation is gone or was changed.
         RefusedError
-            The token is not accepted.
+            The token is not accepted, or the observation is gone or was changed.
         """
         pause_s = 0.1
         while True:
@@ -411,13 +409,13 @@ class VirtualTelescope:
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
-                if response.status_code in (401, 403):
-                    raise RefusedError(f"the server refuses our token: {response.text[:200]}")
                 if response.is_success:
                     return response
                 problem = f"{response.status_code} {response.text[:200]}"
+                if response.status_code in (401, 403):
+                    raise RefusedError(f"the server refuses our token: {problem}")
                 if response.is_client_error and response.status_code != 429:
-                    raise WithdrawnError(problem)
+                    raise RefusedError(problem)
             logger.info("%s waits for the server: %s", self.name, problem)
             await asyncio.sleep(pause_s)
             pause_s = min(2.0 * pause_s, LONGEST_RETRY_S)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ocs.demo.network import observatory_file, semesters
+from ocs.demo.network import observatory_file, semesters, telescope_names
 from ocs.demo.targets import request_groups
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -59,6 +59,7 @@ def test_every_reference_leads_somewhere(network: dict[str, Any]) -> None:
 
 def test_four_telescopes_of_two_classes_in_both_hemispheres(network: dict[str, Any]) -> None:
     assert sorted(telescope["aperture"] for _, telescope in telescopes(network)) == [0.4, 0.4, 1.0, 1.0]
+    assert telescope_names(network) == ["elp.doma.1m0a", "elp.aqwa.0m4a", "cpt.doma.1m0a", "coj.clma.0m4a"]
     assert {math.copysign(1, site["lat"]) for site in network["sites"]} == {1.0, -1.0}
     assert {kind["instrument_category"] for kind in network["instrument_types"]} == {"IMAGE", "SPECTRA"}
 

@@ -302,6 +302,17 @@ async def test_withdrawn_while_it_runs_is_left_without_frames(service: Service, 
     assert {record.headers["MOLUID"] for record in records_in(tmp_path)} == {421}
 
 
+async def test_an_observation_that_is_deleted_while_it_runs_is_left(service: Service, tmp_path: Path) -> None:
+    site = service.observatory
+    site.schedule(1, 60, 600, configuration(11))
+    async with telescope(service, tmp_path):
+        await site.wait_for(lambda: (11, "ATTEMPTED") in site.states())
+        del site.observations[1]  # the report of its end will be answered with 404
+        site.schedule(2, 1200, 200, configuration(21))
+        await site.wait_for(lambda: (21, "COMPLETED") in site.states())
+    assert (11, "COMPLETED") not in site.states()
+
+
 async def test_trouble_of_the_server_only_delays(service: Service, tmp_path: Path) -> None:
     site = service.observatory
     site.schedule(1, 120, 600, configuration(11), configuration(12))
