@@ -34,7 +34,8 @@ def minimum_altitude_deg(horizon_deg: float, max_airmass: ArrayLike, *, sidereal
 
     Examples
     --------
-    >>> [round(float(minimum_altitude_deg(h, x)), 5) for h, x in ((30, 0), (30, 3), (30, 1.2), (0, 25), (0, 0), (0.1, 0))]
+    >>> pairs = (30, 0), (30, 3), (30, 1.2), (0, 25), (0, 0), (0.1, 0)
+    >>> [round(float(minimum_altitude_deg(horizon, limit)), 5) for horizon, limit in pairs]
     [30.0, 30.0, 56.44269, 2.29244, -0.5667, 0.1]
     """
     sine = sin_minimum_altitude(horizon_deg, np.asarray(max_airmass, np.float64), sidereal=sidereal)
@@ -52,7 +53,7 @@ def sin_minimum_altitude(horizon_deg: float, max_airmass: Float, *, sidereal: bo
 
 
 def secz(altitude_deg: Float) -> Float:
-    """Return the plane-parallel airmass of unrefracted altitudes; NaN at or below 3 deg, where it means nothing."""
+    """Return the plane-parallel airmass of unrefracted altitudes; NaN at or below 3 deg."""
     with np.errstate(divide="ignore"):
         return np.where(altitude_deg > 3.0, 1.0 / np.sin(np.radians(altitude_deg)), np.nan)
 
@@ -68,8 +69,8 @@ def refracted_zenith_distance(altitude_deg: Float) -> Float:
 
     Notes
     -----
-    ``A tan z + B tan^3 z`` with one Newton step from the true to the refracted place; below 2.9 deg of altitude
-    the refraction stays at its value there.
+    ``A tan z + B tan^3 z`` with one Newton step from the true to the refracted place; below 2.9 deg of
+    altitude the refraction stays at its value there.
     """
     a, b = _refraction_constants()
     cos_z, sin_z = np.sin(np.radians(altitude_deg)), np.cos(np.radians(altitude_deg))
@@ -78,7 +79,7 @@ def refracted_zenith_distance(altitude_deg: Float) -> Float:
     w = b * tan * tan
     bend = (a + w) * tan / (1 + (a + 3 * w) / (z * z))
     cos = 1 - bend * bend / 2
-    return np.arctan2(sin_z * (cos - bend * z / r), cos * cos_z + bend * r)
+    return np.asarray(np.arctan2(sin_z * (cos - bend * z / r), cos * cos_z + bend * r))
 
 
 def displayed(altitude_deg: Float) -> Float:

@@ -1,11 +1,11 @@
-"""Where smooth functions of time are positive: from samples on an even grid to intervals good to milliseconds.
+"""Where smooth functions of time are positive: from samples on a grid to intervals good to milliseconds.
 
 Many functions (rows: one per target) are sampled at the same times (columns). Sign changes are placed by the
 cubic through the four surrounding samples; a short excursion between two samples, which no sign change shows,
 is found by the parabola through three samples around an extremum.
 
-To let all rows share one line, an instant of a row has the *key* ``row << ROW_BITS | microseconds``; the plain
-interval algebra then works on all rows at once.
+To let all rows share one line, an instant of a row has the *key* ``row << ROW_BITS | microseconds``; the
+plain interval algebra then works on all rows at once.
 """
 
 from collections.abc import Callable
@@ -32,13 +32,13 @@ def keyed(rows: NDArray[np.integer], start_s: Float, end_s: Float) -> Intervals:
 def spread(intervals: Intervals, rows: NDArray[np.integer]) -> Intervals:
     """Return the same intervals for each of the sorted `rows`."""
     shifted = (rows.astype(np.int64) << ROW_BITS)[:, None, None] + intervals[None]
-    return shifted.reshape(-1, 2)
+    return np.asarray(shifted.reshape(-1, 2))
 
 
 def relabel(intervals: Intervals, rows: NDArray[np.integer]) -> Intervals:
     """Return a line whose row i has become row ``rows[i]``; `rows` is increasing."""
     row = intervals[:, 0] >> ROW_BITS
-    return intervals + ((rows[row] - row) << ROW_BITS)[:, None]
+    return np.asarray(intervals + ((rows[row] - row) << ROW_BITS)[:, None])
 
 
 def pick(intervals: Intervals, source: NDArray[np.integer]) -> Intervals:
@@ -48,7 +48,7 @@ def pick(intervals: Intervals, source: NDArray[np.integer]) -> Intervals:
     count = np.searchsorted(row, source, side="right") - first
     target = np.repeat(np.arange(len(source)), count)
     index = np.arange(len(target)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-    return intervals[index] + ((target - row[index]) << ROW_BITS)[:, None]
+    return np.asarray(intervals[index] + ((target - row[index]) << ROW_BITS)[:, None])
 
 
 def positive(
@@ -89,15 +89,12 @@ def positive(
     end = _edges(values, times_s, row_end, np.where(last[col], -1, col), col, exact)
     found = keyed(row, start, end)
     dips, bumps = _excursions(values, times_s, active, exact)
-    if len(bumps):
-        found = union(found, bumps)
-    else:
-        found = coalesce(found)
+    found = union(found, bumps)
     return subtract(found, coalesce(dips)) if len(dips) else found
 
 
 def _edges(values: Float, times_s: Float, row: Index, cell: Index, col: Index, exact: Exact | None) -> Float:
-    """Return the instants of sign changes in `cell`, or of column `col` where `cell` is -1 (the end of a run)."""
+    """Return the instants of sign changes in `cell`, or of column `col` where `cell` is -1: a run's end."""
     instants = times_s[col]
     roots = np.flatnonzero(cell >= 0)
     if not len(roots):

@@ -7,7 +7,7 @@ operations are a few binary searches.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -145,8 +145,8 @@ class Samples:
     Attributes
     ----------
     altitude_deg, azimuth_deg, hour_angle_h, ra_deg, dec_deg
-        (T, N) apparent and unrefracted, true equator of date; azimuth from north through east. NaN where the target
-        has no computable place.
+        (T, N) apparent and unrefracted, true equator of date; azimuth from north through east. NaN where the
+        target has no computable place.
     airmass
         (T, N) sec z; NaN at or below 3 deg.
     displayed_airmass
@@ -236,8 +236,9 @@ def observable(
     Returns
     -------
     Visibility
-        Dark, above the altitude limit, within the hour-angle limits, outside the zenith hole, far enough from the
-        Moon and, while the Moon is up, with little enough of it lit. Static targets need darkness and phase only.
+        Dark, above the altitude limit, within the hour-angle limits, outside the zenith hole, far enough from
+        the Moon and, while the Moon is up, with little enough of it lit. Static targets need only darkness
+        and phase.
 
     Raises
     ------
@@ -309,8 +310,8 @@ def together(
     Parameters
     ----------
     batch, constraints
-        The request's distinct (target, constraints) pairs, row by row. Rows that cannot be computed are left out;
-        if none is left there is no interval.
+        The request's distinct (target, constraints) pairs, row by row. Rows that cannot be computed are left
+        out; if none is left there is no interval.
     sites
         S sites.
     windows
@@ -368,7 +369,7 @@ def dark(site: Site, start_us: int, end_us: int, twilight: str = "nautical") -> 
 
 
 def moon_up(site: Site, start_us: int, end_us: int) -> Intervals:
-    """Return when the refracted upper limb of the Moon is above the mathematical horizon, (n, 2) microseconds UTC."""
+    """Return when the refracted upper limb of the Moon is above the horizon, (n, 2) microseconds UTC."""
     return _over_segments(site, start_us, end_us, lambda frame: frame.moon_up)
 
 
@@ -527,8 +528,8 @@ class _Look:
     def _far_from_moon(self, found: Intervals, rows: Index) -> Intervals:
         """Cut sidereal intervals to where the Moon is far enough.
 
-        Aberration is a Lorentz boost: seen separations follow ``1 - cos s = (1 - n.m) / ((1 + b.n)(1 + b.m))`` with
-        unaberrated n and m, so that no direction has to be aberrated at each time.
+        Aberration is a Lorentz boost: with unaberrated n and m a seen separation s follows
+        ``1 - cos s = (1 - n.m) / ((1 + b.n)(1 + b.m))``, so that no direction has to be aberrated at each time.
         """
         limit = self.limits.moon_distance_deg[rows]
         row = found[:, 0] >> ROW_BITS
@@ -563,10 +564,11 @@ class _Look:
     # --- moving targets
 
     def _conic(self, rows: Index) -> Intervals:
-        """Return intervals of orbits: two-body positions at nodes, cubics between, light time at each sample."""
+        """Return intervals of orbits: two-body states at nodes, cubics between, light time at each sample."""
         conics, window = self.batch.conics, self.frame.window
         index = self.batch.conic_row[rows]
-        daily_s = np.arange(-1, window.days + 2) * 86400.0
+        daily_s: Float = np.arange(-1.0, window.days + 2) * 86400.0
+        fast_s: Float = np.arange(-2.0, window.days * 86400 / NODE_S + 3) * NODE_S
         states = conics.states(self._mjd(daily_s), index)
         earth_sun = window.bodies(daily_s)[6:9, None]
         with np.errstate(all="ignore"):
@@ -580,7 +582,7 @@ class _Look:
         parts = []
         for chosen, node_s in (
             (~is_fast & ~is_lost, daily_s),
-            (is_fast & ~is_lost, np.arange(-2, window.days * 86400 / NODE_S + 3) * NODE_S),
+            (is_fast & ~is_lost, fast_s),
         ):
             local = np.flatnonzero(chosen)
             if len(local):
@@ -656,7 +658,7 @@ class _Look:
 
             def at(row: Index, seconds: Float, margin: Any = margin) -> Float:
                 seen, sky = exact(row, seconds)
-                return margin(*_turned(seen, sky), sky, row)
+                return np.asarray(margin(*_turned(seen, sky), sky, row))
 
             found = intersect(found, crossings.positive(margin(*local, sky, grid_rows), times_s, active, at))
         limit = self.limits.moon_distance_deg[rows]
@@ -700,7 +702,7 @@ class _Look:
             self.errors[int(row)] = RowError(code, message)
 
     def _night_columns(self) -> tuple[Index, NDArray[np.bool_]]:
-        """Return grid columns that enclose the dark pieces, one more on either side, and which are not that one."""
+        """Return the columns around the dark pieces and one more on either side, and which are not that."""
         if self._columns is None:
             count = len(self.frame.window.grid_s)
             first = (self.dark[:, 0] // int(GRID_S * 1e6)) + 2
@@ -717,7 +719,7 @@ class _Look:
         return self._columns
 
     def _night_grid(self, step_s: float) -> tuple[Float, NDArray[np.bool_]]:
-        """Return times at a given step that enclose each dark piece, one more on either side, and which are not that one."""
+        """Return times that enclose the dark pieces and one more on either side, and which are not that."""
         runs = []
         for start, end in self.dark * 1e-6:
             runs.append(start + np.arange(-1, int(np.ceil((end - start) / step_s)) + 2) * step_s)
@@ -729,7 +731,7 @@ _Exact = Callable[[Index, Float], tuple[Float, Sky]]
 
 
 def _half_arc(cos: Float) -> Float:
-    """Return seconds from transit to the altitude limit; 0 if never reached, more than half a turn if always above."""
+    """Return seconds from transit to the limit; 0 if never reached, over half a turn if always above."""
     return (np.arccos(np.clip(cos, -1.0, 1.0)) + (cos <= -1.0)) / EARTH_RATE
 
 
@@ -744,7 +746,7 @@ def _turned(seen: Float, sky: Sky) -> tuple[Float, Float, Float]:
 
 
 def _seen_orbit(state: Float, sky: Sky) -> Float:
-    """Return apparent directions (3, ..., N) of heliocentric states (6, ..., N): light time, then aberration."""
+    """Return apparent directions (3, ..., N) of heliocentric states (6, ..., N)."""
     shape = (3,) + (1,) * (state.ndim - 2) + (-1,)
     sight = state[:3] + (sky.sun_bary - sky.observer).reshape(shape)
     distance = np.sqrt(dot(sight, sight))
@@ -824,21 +826,24 @@ def samples(batch: TargetBatch, site: Site, times_us: ArrayLike) -> Samples:
         chosen = np.flatnonzero(chunk == value)
         part = tt[chosen]
         frame = site_frame(site, window_frame(int(part.min()), int(part.max()) + 1))
-        seconds = (part - frame.window.zero_tt_us) * 1e-6
+        seconds = np.asarray((part - frame.window.zero_tt_us) * 1e-6, np.float64)
         sky = frame.at(seconds)
-        seen = _seen_all(batch, frame, seconds, sky, errors)
+        seen = _seen_all(batch, frame, seconds, sky)
         wide[:, :, chosen] = _describe(seen, frame, sky)
         narrow[:, chosen] = (
             np.degrees(np.arcsin(sky.sin_altitude(sky.sun))),
             np.degrees(np.arcsin(sky.sin_altitude(sky.moon))),
             sky.moon_phase(),
         )
-    return Samples(*wide, *narrow, tuple(errors))
+    is_lost = np.isin(batch.kind, (CONIC, TRACK)) & ~np.isfinite(wide[0]).any(axis=1) & (len(times) > 0)
+    for row in np.flatnonzero(is_lost):
+        errors[row] = RowError("not_computable", "No place can be computed at these times.")
+    names = [field.name for field in fields(Samples)]
+    columns = dict(zip(names, (*wide, *narrow), strict=False))
+    return Samples(**columns, errors=tuple(errors))
 
 
-def _seen_all(
-    batch: TargetBatch, frame: SiteFrame, seconds: Float, sky: Sky, errors: list[RowError | None]
-) -> Float:
+def _seen_all(batch: TargetBatch, frame: SiteFrame, seconds: Float, sky: Sky) -> Float:
     """Return apparent directions (3, T, N) of every kind of row, NaN where there is none."""
     seen = np.full((3, len(batch), len(seconds)), np.nan)
     mjd = MJD_UNIX + frame.window.zero_tt_us / US_PER_DAY + seconds / 86400
@@ -858,9 +863,6 @@ def _seen_all(
             tt = seconds * 1e6 + frame.window.zero_tt_us
             directions[:, (tt < known[0]) | (tt > known[1])] = np.nan
         seen[:, row] = directions
-    lost = np.isin(batch.kind, (CONIC, TRACK)) & ~np.isfinite(seen[0]).any(axis=1) & (len(seconds) > 0)
-    for row in np.flatnonzero(lost):
-        errors[row] = errors[row] or RowError("not_computable", "No place can be computed at these times.")
     return seen
 
 
@@ -889,7 +891,7 @@ def _describe(seen: Float, frame: SiteFrame, sky: Sky) -> Float:
 
 
 def displayed_airmass(batch: TargetBatch, site: Site, times_us: ArrayLike) -> Float:
-    """Return the airmass to show, (T, N): refracted, at most 13.37 (below the horizon); NaN for rows without a place."""
+    """Return the airmass to show, (T, N): refracted, 13.37 below the horizon; NaN without a place."""
     return samples(batch, site, times_us).displayed_airmass
 
 

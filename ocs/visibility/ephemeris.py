@@ -105,7 +105,7 @@ def check_covered(start_us: int, end_us: int) -> None:
     last_us = (expiry.ephemeris_end - date(1970, 1, 1)).days * US_PER_DAY
     if start_us < first_us or end_us > last_us:
         raise OutsideEphemeris(
-            f"Positions of Sun and Moon are known from {expiry.ephemeris_start} to {expiry.ephemeris_end} only; "
+            f"Positions of Sun and Moon are known from {expiry.ephemeris_start} to {expiry.ephemeris_end}; "
             f"choose a window within."
         )
 
@@ -121,8 +121,8 @@ def solar_system(tt_us: NDArray[np.int64]) -> Float:
     Returns
     -------
     ndarray
-        (N, 15), GCRS/ICRS axes, au and au/day: barycentric Earth position, Earth velocity; geocentric Sun, Moon,
-        and velocity of the Moon. All geometric, that is without light time.
+        (N, 15), GCRS/ICRS axes, au and au/day: barycentric Earth position, Earth velocity; geocentric Sun,
+        Moon, and velocity of the Moon. All geometric, that is without light time.
     """
     emb, emb_rate = _chebyshev(_EMB, tt_us)
     earth, earth_rate = _chebyshev(_EARTH, tt_us)
@@ -135,7 +135,7 @@ def solar_system(tt_us: NDArray[np.int64]) -> Float:
 
 @cache
 def _records(segment: tuple[int, int]) -> tuple[float, float, Float]:
-    """Return the first epoch (JD), the length of a record (days) and the coefficients, (records, 3, degree + 1)."""
+    """Return the first epoch (JD), the days per record and the coefficients (records, 3, degree + 1)."""
     start_jd, days, coefficients = _kernel()[segment].load_array()
     return start_jd, days, coefficients.transpose(1, 0, 2)
 
@@ -145,7 +145,7 @@ def _chebyshev(segment: tuple[int, int], tt_us: NDArray[np.int64]) -> tuple[Floa
     start_jd, days, coefficients = _records(segment)
     x = ((JD_UNIX - start_jd) + tt_us / US_PER_DAY) / days
     record = np.floor(x).astype(np.intp)
-    if len(record) and not (0 <= record.min() and record.max() < len(coefficients)):
+    if len(record) and not (record.min() >= 0 and record.max() < len(coefficients)):
         raise OutsideEphemeris(f"No positions of Sun and Moon at {to_datetime(int(tt_us[0]))}.")
     x = 2 * (x - record) - 1
     degree = coefficients.shape[2]
@@ -161,7 +161,7 @@ def _chebyshev(segment: tuple[int, int], tt_us: NDArray[np.int64]) -> tuple[Floa
 
 
 def ut1_minus_tai_s(tai_us: NDArray[np.int64]) -> Float:
-    """Return UT1-TAI in seconds at TAI instants (N,); beyond the table its last value, which the expiry tells."""
+    """Return UT1-TAI in seconds at TAI instants (N,); beyond the table its last value holds."""
     first_mjd, _, ut1 = _ut1()
     days = (
         (tai_us - 37_000_000) / US_PER_DAY + MJD_UNIX - first_mjd

@@ -1,9 +1,9 @@
 """The turning sky over a site for a few days, tabulated once and shared by all targets.
 
-`WindowFrame` is what all sites share: precession-nutation and sidereal time at daily nodes, Earth, Sun and Moon
-at 3-hour nodes. `SiteFrame` adds the place: the sky on a 30-minute grid and the dark intervals. Between nodes
-everything is interpolated to better than 0.02 arcsec. Frames cover whole blocks of days, so that different
-windows meet the same frames; a process-wide cache holds them, bounded in bytes.
+`WindowFrame` is what all sites share: precession-nutation and sidereal time at daily nodes, Earth, Sun and
+Moon at 3-hour nodes. `SiteFrame` adds the place: the sky on a 30-minute grid and the dark intervals. Between
+nodes everything is interpolated to better than 0.02 arcsec. Frames cover whole blocks of days, so that
+different windows meet the same frames; a process-wide cache holds them, bounded in bytes.
 
 Directions are in GCRS axes. Times within a frame are seconds of TT since the frame's zero.
 
@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeVar
 
 import erfa
@@ -135,12 +136,12 @@ class Sky(NamedTuple):
     def moon_margin(self) -> Float:
         """Return a function, (N,), that is positive while the refracted upper limb of the Moon is up."""
         lowest = -np.radians(MOON_REFRACTION_DEG) - np.arcsin(MOON_RADIUS_AU / self.moon_distance_au)
-        return self.sin_altitude(self.moon) - np.sin(lowest)
+        return np.asarray(self.sin_altitude(self.moon) - np.sin(lowest))
 
     def moon_phase(self) -> Float:
         """Return (1 - cos elongation) / 2, (N,), of the apparent topocentric Moon: 0 new, 1 full."""
         half = (1 - dot(self.sun, self.moon)) / 2
-        return half / ((1 + dot(self.beta, self.sun)) * (1 + dot(self.beta, self.moon)))
+        return np.asarray(half / ((1 + dot(self.beta, self.sun)) * (1 + dot(self.beta, self.moon))))
 
 
 def dot(a: Float, b: Float) -> Float:
@@ -149,7 +150,7 @@ def dot(a: Float, b: Float) -> Float:
 
 
 def lagrange(x: Float, count: int) -> tuple[NDArray[np.intp], Float]:
-    """Return index of the first of four neighbouring nodes and their weights (4, N) for positions `x` in node units."""
+    """Return the first of four neighbouring nodes and their weights (4, N) for `x` in units of nodes."""
     index = np.clip(np.floor(x).astype(np.intp) - 1, 0, count - 4)
     u = x - index
     u1, u2, u3 = u - 1, u - 2, u - 3
@@ -189,7 +190,7 @@ class WindowFrame:
         residual = gast - EARTH_RATE * 86400.0 * day
         residual = residual[0] + (residual - residual[0] + np.pi) % (2 * np.pi) - np.pi
         self._orientation = np.column_stack((matrix.reshape(-1, 9), residual))
-        self.grid_s = np.arange(-2, int(days * 86400 / GRID_S) + 3) * GRID_S
+        self.grid_s: Float = np.arange(-2.0, int(days * 86400 / GRID_S) + 3) * GRID_S
         self.nbytes = int(self._nodes.nbytes + self._orientation.nbytes + self.grid_s.nbytes)
 
     def bodies(self, seconds: Float) -> Float:
@@ -201,7 +202,7 @@ class WindowFrame:
         return np.ascontiguousarray(result.T)
 
     def orientation(self, seconds: Float) -> tuple[Float, Float]:
-        """Return GCRS to true equator of date (3, 3, N) and Greenwich apparent sidereal time (N,), radians."""
+        """Return GCRS to true equator of date (3, 3, N) and Greenwich apparent sidereal time (N,)."""
         x = seconds / 86400.0 + 1
         index = np.clip(x.astype(np.intp), 0, len(self._orientation) - 2)
         before = self._orientation[index]
@@ -293,7 +294,7 @@ class SiteFrame:
         limit = np.sin(np.radians(altitude_deg))
 
         def margin(sky: Sky) -> Float:
-            return limit - sky.sin_altitude(sky.sun)
+            return np.asarray(limit - sky.sin_altitude(sky.sun))
 
         return self._positive(margin(self.grid), lambda _, t: margin(self.at(t)))
 
@@ -308,7 +309,7 @@ class SiteFrame:
             pieces = dark[night, :1] + np.stack(
                 (length * part // parts, length * (part + 1) // parts), axis=1
             )
-            middle_s = pieces.sum(axis=1) / 2e6
+            middle_s: Float = pieces.sum(axis=1) / 2e6
             self._nights[twilight] = Nights(pieces, middle_s, self.at(middle_s))
         return self._nights[twilight]
 
@@ -340,7 +341,7 @@ T = TypeVar("T", bound=_Sized)
 
 @dataclass
 class _Cache:
-    """Least recently used frames, bounded in bytes, safe between threads; two threads may build the same frame."""
+    """Least recently used frames, bounded in bytes; two threads may at worst build the same frame."""
 
     limit_bytes: int
     _entries: "OrderedDict[Hashable, _Sized]" = field(default_factory=OrderedDict)
@@ -404,4 +405,4 @@ def segments(start_tt_us: int, end_tt_us: int) -> list[tuple[int, int]]:
     step = SEGMENT_DAYS * US_PER_DAY
     border = start_tt_us // block_us * block_us + step
     cuts = [start_tt_us, *range(border, end_tt_us, step), end_tt_us]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))

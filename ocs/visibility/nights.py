@@ -26,8 +26,8 @@ class Night:
     middle_us
         Mean solar midnight; the night reaches 12 h to both sides.
     dusk_us, dawn_us
-        Per kind (``sunset``, ``civil``, ``nautical``, ``astronomical``): when the Sun's centre passes that altitude
-        going down and going up; None if it does not that night (polar day or night).
+        Per kind (``sunset``, ``civil``, ``nautical``, ``astronomical``): when the Sun's centre passes that
+        altitude going down and going up; None if it does not that night (polar day or night).
     dark_s
         Per kind, seconds below.
     moonrise_us, moonset_us

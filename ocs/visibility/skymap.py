@@ -43,7 +43,8 @@ def sky_fraction(
     max_airmass
         Plane-parallel limit; None or 0: the horizon. Compared with the refracted altitude.
     step_s
-        Each dark interval is sampled at ``max(1, round(length / step_s) + 1)`` evenly spaced times, both ends included.
+        Each dark interval is sampled at ``max(1, round(length / step_s) + 1)`` evenly spaced times, both ends
+        included.
     twilight
         Kind of twilight.
 

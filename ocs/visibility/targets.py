@@ -1,10 +1,10 @@
-"""From wire targets to arrays: sidereal rows, two-body orbits, tracks (TLE, table), static rows, errors per row.
+"""From wire targets to arrays: sidereal rows, two-body orbits, tracks (TLE, table), static rows, errors.
 
 A target of the request API (a mapping with `type`, `ra`, ...) becomes one row of a `TargetBatch`. Building a
 batch never raises: a row that makes no sense carries a `RowError` and is never observable.
 
-Sources: Danby, Fundamentals of Celestial Mechanics (2nd ed. 1988), chapter 6, for Kepler's equation in ordinary
-and universal variables; Vallado et al. 2006 (AIAA 2006-6753) for SGP4.
+Sources: Danby, Fundamentals of Celestial Mechanics (2nd ed. 1988), chapter 6, for Kepler's equation in
+ordinary and universal variables; Vallado et al. 2006 (AIAA 2006-6753) for SGP4.
 """
 
 import math
@@ -53,8 +53,8 @@ class RowError:
     Attributes
     ----------
     code
-        ``bad_value``, ``bad_elements``, ``bad_tle``, ``bad_ephemeris``, ``unknown_scheme``, ``bad_constraint``,
-        ``outside_ephemeris`` or ``not_computable``; stable.
+        ``bad_value``, ``bad_elements``, ``bad_tle``, ``bad_ephemeris``, ``unknown_scheme``,
+        ``bad_constraint``, ``outside_ephemeris`` or ``not_computable``; stable.
     message
         A sentence for the astronomer, naming field and remedy.
     """
@@ -72,8 +72,13 @@ class _Unusable(Exception):
 class Track(Protocol):
     """A target whose direction is known as a function of time only."""
 
-    step_s: float
-    geocentric: bool
+    @property
+    def step_s(self) -> float:
+        """Sampling step that misses nothing."""
+
+    @property
+    def geocentric(self) -> bool:
+        """Whether positions are geocentric, not directions from the site."""
 
     def span(self) -> tuple[int, int] | None:
         """Return the first and last usable instant, TT microseconds, or None if there is no bound."""
@@ -84,7 +89,7 @@ class Track(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Given astrometric directions with a cubic through each four neighbours, for the topocentre they were made for."""
+    """Given astrometric directions, as seen from the site, with a cubic through each four neighbours."""
 
     tt_us: Int64
     unit: Float
@@ -92,9 +97,11 @@ class Table:
     geocentric: bool = False
 
     def span(self) -> tuple[int, int] | None:
+        """Return the table's first and last instant."""
         return int(self.tt_us[0]), int(self.tt_us[-1])
 
     def positions(self, tt_us: Int64) -> Float:
+        """Return (N, 3) directions; beyond the table those of its ends."""
         tt_us = np.clip(tt_us, self.tt_us[0], self.tt_us[-1])
         index = np.clip(np.searchsorted(self.tt_us, tt_us, side="right") - 2, 0, len(self.tt_us) - 4)
         nodes = np.stack([self.tt_us[index + k] - tt_us for k in range(4)]) * 1e-6
@@ -102,7 +109,7 @@ class Table:
         for k in range(4):
             weight = np.prod([nodes[j] / (nodes[j] - nodes[k]) for j in range(4) if j != k], axis=0)
             result += weight[:, None] * self.unit[index + k]
-        return result / np.linalg.norm(result, axis=1, keepdims=True)
+        return np.asarray(result / np.linalg.norm(result, axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +121,11 @@ class Satellite:
     geocentric: bool = True
 
     def span(self) -> tuple[int, int] | None:
+        """Return None: SGP4 itself tells where it ends."""
         return None
 
     def positions(self, tt_us: Int64) -> Float:
-        """Return (N, 3) au on the true equator and equinox of date; NaN where SGP4 gives up (decayed, absurd)."""
+        """Return (N, 3) au, true equator and equinox of date; NaN where SGP4 gives up (decayed, absurd)."""
         tai_us = tt_us - TT_MINUS_TAI_US
         utc_us = from_tt(tt_us)
         ut1_s = ut1_minus_tai_s(tai_us)
@@ -139,8 +147,8 @@ class Conics:
     Attributes
     ----------
     eccentricity, perihelion_au, epoch_mjd, anomaly, motion
-        (C,). Rows with a `motion` (rad/day) are ellipses with mean anomaly `anomaly` (rad) at `epoch_mjd` (TT);
-        the others pass perihelion at `epoch_mjd`.
+        (C,). Rows with a `motion` (rad/day) are ellipses with mean anomaly `anomaly` (rad) at `epoch_mjd`
+        (TT); the others pass perihelion at `epoch_mjd`.
     to_perihelion, along_motion
         (C, 3) unit vectors towards perihelion and 90 deg ahead of it, ICRS axes.
     """
@@ -192,7 +200,7 @@ class Conics:
 
 
 def _ellipse(mean: Float, motion: Float, axis_au: Float, e: Float) -> tuple[Float, Float, Float, Float]:
-    """Return position and velocity in the orbital plane, each (R, N), by Halley's method on Kepler's equation."""
+    """Return position and velocity in the orbital plane, each (R, N), by Halley's method."""
     mean = mean - 2 * np.pi * np.rint(mean / (2 * np.pi))
     sin_mean = np.sin(mean)
     anomaly = (
@@ -298,7 +306,8 @@ class TargetBatch:
 
     Examples
     --------
-    >>> batch = TargetBatch.from_wire([{"type": "ICRS", "ra": 10.0, "dec": -20.0}, {"type": "ICRS", "ra": "x", "dec": 1}])
+    >>> stars = [{"type": "ICRS", "ra": 10.0, "dec": -20.0}, {"type": "ICRS", "ra": "x", "dec": 1}]
+    >>> batch = TargetBatch.from_wire(stars)
     >>> len(batch), batch.errors[0], batch.errors[1].code
     (2, None, 'bad_value')
     """
@@ -325,8 +334,8 @@ class TargetBatch:
         targets
             Mappings as the request API carries them: angles in degrees, proper motion in mas/yr
             (``proper_motion_ra`` with cos dec), parallax in mas, epochs of elements in MJD TT, lengths in au.
-            ``extra_params.tle`` (two lines; type SATELLITE) and ``extra_params.ephemeris`` (at least four rows of
-            ISO time, RA, Dec; any type) give a track.
+            ``extra_params.tle`` (two lines; type SATELLITE) and ``extra_params.ephemeris`` (four or more rows
+            of ISO time, RA, Dec; any type) give a track.
 
         Returns
         -------
@@ -351,7 +360,8 @@ class TargetBatch:
             if made is None:
                 continue
             if isinstance(made, Table | Satellite):
-                kind[row], tracks[row] = TRACK, made
+                kind[row] = TRACK
+                tracks[row] = made
             elif len(made) == 6:
                 kind[row], sidereal[row] = SIDEREAL, made
             else:
@@ -402,7 +412,7 @@ def _sidereal_vectors(rows: Float) -> tuple[Float, Float]:
 
 
 def _conics(orbits: Float) -> Conics:
-    """Return orbits from rows of (e, q, epoch, anomaly, motion, node, argument, inclination), angles in radians."""
+    """Return orbits from rows of e, q, epoch, anomaly, motion, node, argument, inclination (radians)."""
     node, argument, inclination = orbits[:, 5], orbits[:, 6], orbits[:, 7]
     cos_o, sin_o, cos_w, sin_w = np.cos(node), np.sin(node), np.cos(argument), np.sin(argument)
     cos_i, sin_i = np.cos(inclination), np.sin(inclination)
@@ -502,8 +512,8 @@ def _orbit(target: Mapping[str, Any]) -> tuple[float, ...] | None:
     if not (0 <= e < 1 and 1e-6 <= a <= 1e5):
         raise _Unusable(
             "bad_elements",
-            f"{scheme} describes an ellipse: eccentricity in [0, 1) and meandist > 0 au, not e={e:g}, a={a:g}; "
-            f"use MPC_COMET for a parabola or hyperbola.",
+            f"{scheme} describes an ellipse: eccentricity in [0, 1) and meandist > 0 au, not "
+            f"e={e:g}, a={a:g}. For a parabola or hyperbola use MPC_COMET.",
         )
     epoch_mjd = _number(target, "epochofel", -100_000, 300_000)
     if scheme == "ASA_MAJOR_PLANET":
@@ -551,8 +561,8 @@ def _satellite(tle: Any) -> Satellite:
 def _table(rows: Any) -> Table:
     wrong = _Unusable(
         "bad_ephemeris",
-        "extra_params.ephemeris must be a list of at least 4 (and at most 10000) [time, ra, dec] rows with increasing "
-        "ISO times and degrees.",
+        "extra_params.ephemeris must be a list of 4 to 10000 rows [time, ra, dec] with increasing ISO times "
+        "and degrees.",
     )
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not 4 <= len(rows) <= MAX_TABLE_POINTS:
         raise wrong

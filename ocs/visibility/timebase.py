@@ -1,8 +1,8 @@
 """Time scales: UTC on the outside, TT within, UT1 for the turn of the Earth.
 
-Outside, an instant is an int64 count of microseconds since 1970-01-01T00:00 UTC, in the civil count that has no
-leap seconds. Within, it is the same count on Terrestrial Time, which runs evenly: intervals are found on TT and
-only then read off as UTC, so that a window over a leap second needs no care anywhere else.
+Outside, an instant is an int64 count of microseconds since 1970-01-01T00:00 UTC, in the civil count that has
+no leap seconds. Within, it is the same count on Terrestrial Time, which runs evenly: intervals are found on
+TT and only then read off as UTC, so that a window over a leap second needs no care anywhere else.
 
 Leap seconds come from ERFA; UT1 from the packaged table (`ocs.visibility.ephemeris.earth_orientation`), which
 lists UT1-TAI because that does not jump. The barycentric TDB differs from TT by < 2 ms and is taken as equal.
@@ -83,7 +83,7 @@ def from_tt(tt_us: ArrayLike) -> Int64:
     since, offset = _leaps()
     step = np.maximum(np.searchsorted(since + offset + TT_MINUS_TAI_US, tt, side="right") - 1, 0)
     following = np.append(since[1:], np.iinfo(np.int64).max)
-    return np.minimum(tt - (offset[step] + TT_MINUS_TAI_US), following[step])
+    return np.asarray(np.minimum(tt - (offset[step] + TT_MINUS_TAI_US), following[step]))
 
 
 def mjd_utc(utc_us: ArrayLike) -> Float:
