@@ -1,4 +1,4 @@
-"""Users for tests. They log in with an API token; a password costs half a second and is made only if given."""
+"""Users for tests, who log in with an API token; a password costs half a second, so only if it is given."""
 
 from typing import Any
 

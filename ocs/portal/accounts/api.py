@@ -7,8 +7,16 @@ from ocs.kernel.database import ReadSession
 from ocs.portal.accounts import repository
 from ocs.portal.accounts.authentication import AccountsAuthenticator
 from ocs.portal.accounts.models import User as _User
+from ocs.portal.accounts.sections import apply_oauth_applications, apply_users
 
-__all__ = ["AccountsAuthenticator", "User", "users_by_id", "users_by_username"]
+__all__ = [
+    "AccountsAuthenticator",
+    "User",
+    "apply_oauth_applications",
+    "apply_users",
+    "users_by_id",
+    "users_by_username",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,13 @@ from ocs.portal.proposals.records import (
     TimeCharge,
     semester_containing,
 )
+from ocs.portal.proposals.sections import (
+    apply_memberships,
+    apply_proposals,
+    apply_scas,
+    apply_semesters,
+    apply_time_allocations,
+)
 
 __all__ = [
     "Account",
@@ -25,6 +32,11 @@ __all__ = [
     "Semester",
     "TimeCharge",
     "allocations",
+    "apply_memberships",
+    "apply_proposals",
+    "apply_scas",
+    "apply_semesters",
+    "apply_time_allocations",
     "book_realtime",
     "charge_time",
     "get_proposals",
