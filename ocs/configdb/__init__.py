@@ -1,0 +1,1 @@
+"""Configuration database: sites, enclosures, telescopes, instruments, modes and their history."""

@@ -1,0 +1,5 @@
+"""Routes of the configuration."""
+
+from ocs.kernel.wire.route import make_router
+
+router = make_router("configdb")
