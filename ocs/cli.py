@@ -1,22 +1,20 @@
 """The `ocs` command."""
 
 import asyncio
-import contextlib
-import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ocs.kernel.datafolder import DataFolder, StartError
-from ocs.kernel.logging import configure_logging
+from ocs import observatory_file, server
+from ocs.kernel import schema
+from ocs.kernel.datafolder import StartError
 from ocs.kernel.schema import SchemaError
 from ocs.kernel.settings import Settings, SettingsError, load_settings
+from ocs.main import diagnose, standalone
 from ocs.openapi import VERSION
 
 
@@ -28,19 +26,25 @@ class CommandError(click.ClickException):
         click.echo(self.message, err=True)
 
 
-def run(work: Callable[[], Awaitable[int | None]]) -> None:
-    """Run a command's coroutine; known failures end it with one sentence."""
+def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
+    """Run a command's coroutine; what it is known to fail with ends it with one sentence."""
     try:
-        code = asyncio.run(_main(work))
+        code = asyncio.run(work())
+    except BaseExceptionGroup as group:
+        known, unknown = group.split((StartError, SettingsError, SchemaError))
+        if known is None or unknown is not None:
+            raise
+        raise CommandError(str(_first(known))) from None
     except (StartError, SettingsError, SchemaError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error)) from None
     except KeyboardInterrupt:
         code = 130
     sys.exit(code or 0)
 
 
-async def _main(work: Callable[[], Awaitable[int | None]]) -> int | None:
-    return await work()
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    inner: BaseException = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def settings_or_exit(**overrides: Any) -> Settings:
@@ -48,7 +52,17 @@ def settings_or_exit(**overrides: Any) -> Settings:
     try:
         return load_settings(**{name: value for name, value in overrides.items() if value is not None})
     except SettingsError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error)) from None
+
+
+def say(sentence: str) -> None:
+    """Tell the person at the terminal, not the pipe."""
+    click.echo(sentence, err=True)
+
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Folder for all data (OCS_DATA_DIR)."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,10 +74,106 @@ def main() -> None:
 @main.command()
 @click.option("--host", help="Address to listen on (OCS_HOST).")
 @click.option("--port", type=int, help="TCP port; 0 takes a free one (OCS_PORT).")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for all data (OCS_DATA_DIR).")
+@data_dir_option
 def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """Run the observatory."""
-    from ocs.server import serve as serve_app
-
     settings = settings_or_exit(host=host, port=port, data_dir=data_dir)
-    run(lambda: serve_app(settings))
+    run(lambda: server.serve(settings))
+
+
+@main.command()
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Folder of the demo; ./ocs-demo if not given."
+)
+@click.option("--port", type=int, help="TCP port; 0 takes a free one (OCS_PORT).")
+@click.option(
+    "--rate", type=click.FloatRange(1, 1000), default=120.0, show_default=True, help="Speed of time."
+)
+@click.option(
+    "--requests", type=click.IntRange(1, 5000), default=150, show_default=True, help="Groups to submit."
+)
+@click.option("--once", is_flag=True, help="Stop after --count requests, verify their frames, exit.")
+@click.option("--count", type=click.IntRange(1), default=20, show_default=True, help="Requests for --once.")
+@click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds --once may take.")
+@click.option("--reset", is_flag=True, help="Start over on an empty folder.")
+def demo(
+    data_dir: Path | None,
+    port: int | None,
+    rate: float,
+    requests: int,
+    once: bool,
+    count: int,
+    deadline: float,
+    reset: bool,
+) -> None:
+    """Watch a whole observatory work, in fast-forward."""
+    from ocs.demo import run as demo_run  # the demo's parts are heavy and no other command needs them
+
+    folder = data_dir or Path(os.environ.get("OCS_DATA_DIR", "ocs-demo"))
+    settings = settings_or_exit(data_dir=folder, port=port, scheduler_debounce_s=0.5)
+
+    async def work() -> int:
+        if reset:
+            demo_run.reset(settings)
+        return await demo_run.run(
+            settings, rate=rate, requests=requests, once=count if once else None, deadline_s=deadline
+        )
+
+    run(work)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would change and change nothing.")
+@data_dir_option
+def init(file: Path, dry_run: bool, data_dir: Path | None) -> None:
+    """Apply the observatory FILE (YAML or JSON): people, proposals, time, and the telescopes."""
+    settings = settings_or_exit(data_dir=data_dir)
+
+    async def work() -> None:
+        document = observatory_file.read(file)
+        async with standalone(settings, "ocs init", say) as runtime:
+            report = await observatory_file.apply(runtime, document, dry_run=dry_run)
+        for warning in report.warnings:
+            say(f"warning: {warning}")
+        for change in report.changes:
+            click.echo(change)
+        if not report.changes:
+            click.echo("Nothing to change.")
+        elif dry_run:
+            click.echo(f"{len(report.changes)} changes; nothing was applied.")
+
+    run(work)
+
+
+@main.command()
+@data_dir_option
+def migrate(data_dir: Path | None) -> None:
+    """Bring the database to this version's schema."""
+    settings = settings_or_exit(data_dir=data_dir)
+
+    async def work() -> None:
+        async with standalone(settings, "ocs migrate", say) as runtime:
+            click.echo(
+                "The database has the schema " + ", ".join(await schema.migrate(runtime.database.engine))
+            )
+
+    run(work)
+
+
+@main.command()
+@data_dir_option
+def doctor(data_dir: Path | None) -> None:
+    """Check everything this installation stands on."""
+    settings = settings_or_exit(data_dir=data_dir)
+
+    async def work() -> int:
+        async with standalone(settings, "ocs doctor", say) as runtime:
+            report = await diagnose(runtime)
+        for name, check in report.checks.items():
+            click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {name}: {check.detail}")
+        for warning in report.warnings:
+            click.echo(f"warn  {warning}")
+        return 0 if report.ready else 1
+
+    run(work)

@@ -8,31 +8,33 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ocs import openapi
+from ocs import openapi, visibility
 from ocs.kernel import router as kernel_router
 from ocs.kernel import schema
 from ocs.kernel.changes import ChangeListener
 from ocs.kernel.clock import Clock
 from ocs.kernel.database import Base, Database
-from ocs.kernel.datafolder import DataFolder, StartError
-from ocs.kernel.errors import add_error_handlers
+from ocs.kernel.datafolder import DataFolder, Owner, StartError
+from ocs.kernel.errors import add_error_handlers, is_transient
 from ocs.kernel.jobs import CpuPool, Jobs
-from ocs.kernel.logging import configure_logging
 from ocs.kernel.objects import open_object_store
-from ocs.kernel.postgres import EmbeddedPostgres
+from ocs.kernel.postgres import EmbeddedPostgres, embedded_database
 from ocs.kernel.router import Check
 from ocs.kernel.router import Readiness as ReadinessReport
 from ocs.kernel.runtime import Runtime
+from ocs.kernel.schema import SchemaError
 from ocs.kernel.security import Authenticator, Passwords, Vault
 from ocs.kernel.settings import Settings
 from ocs.kernel.wire.middleware import BodyLimit, Cors, Readiness, RequestLog, Slashes
@@ -144,6 +146,77 @@ def all_metadata() -> AllMetadata:
     return AllMetadata(Base.metadata, branches)
 
 
+async def assemble(
+    settings: Settings, clock: Clock, url: str, *, demo: bool, stack: AsyncExitStack
+) -> Runtime:
+    """Put the runtime together on a database that answers; `stack` takes it apart again.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy or libpq address of the database.
+    demo
+        Whether a fresh database is marked as a demo's.
+
+    Raises
+    ------
+    SchemaError
+        When the database is newer than this version.
+    """
+    folder = DataFolder(settings.data_dir)
+    database = Database(url, clock, settings.database_pool_size)
+    stack.push_async_callback(database.close)
+    await schema.migrate(database.engine)
+    async with database.write() as session:
+        await session.execute(
+            text(
+                "INSERT INTO kernel.installation (id, installed_at, is_demo) VALUES (1, :now, :demo) "
+                "ON CONFLICT DO NOTHING"
+            ),
+            {"now": clock.now(), "demo": demo},
+        )
+    key = settings.secret_key.get_secret_value() if settings.secret_key else folder.secret("secret_key")
+    passwords = Passwords()
+    dsn = url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    listener = ChangeListener(dsn)
+    runtime = Runtime(
+        settings=settings,
+        clock=clock,
+        database=database,
+        vault=Vault(key),
+        passwords=passwords,
+        authenticator=make_authenticator(passwords, clock, database),
+        objects=await open_object_store(settings),
+        listener=listener,
+        jobs=Jobs(dsn, listener),
+        solver_pool=CpuPool(idle_s=settings.solver_idle_s),
+        reader_pool=CpuPool(idle_s=settings.solver_idle_s),
+    )
+    stack.callback(runtime.solver_pool.close)
+    stack.callback(runtime.reader_pool.close)
+    return runtime
+
+
+@asynccontextmanager
+async def standalone(
+    settings: Settings, purpose: str, say: Callable[[str], None], clock: Clock | None = None
+) -> AsyncIterator[Runtime]:
+    """Give a command the runtime, with a server on the same data folder or without one."""
+
+    def waiting(owner: Owner | None) -> None:
+        say(f"waiting for {owner.purpose if owner else 'another process'} to leave {settings.data_dir}")
+
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            folder = DataFolder(settings.data_dir)
+            url = await stack.enter_async_context(
+                embedded_database(folder, purpose, log=logger.info, waiting=waiting)
+            )
+        yield await assemble(settings, clock or Clock(), url, demo=False, stack=stack)
+
+
 class Boot:
     """Brings the runtime up, in the background, and tells what it waits for."""
 
@@ -155,7 +228,6 @@ class Boot:
         self.error: BaseException | None = None
         self.runtime: Runtime | None = None
         self._postgres: EmbeddedPostgres | None = None
-        self._schema_ok = False
 
     @asynccontextmanager
     async def database_url(self) -> AsyncIterator[str]:
@@ -166,88 +238,47 @@ class Boot:
             return
         folder = DataFolder(settings.data_dir)
 
-        def waiting(owner: object) -> None:
-            self.waiting_for = f"the data folder, in use by {getattr(owner, 'purpose', 'another process')}"
+        def waiting(owner: Owner | None) -> None:
+            self.waiting_for = f"the data folder, in use by {owner.purpose if owner else 'another process'}"
 
         purpose = "ocs demo" if self.demo else "ocs serve"
         async with folder.own(purpose, is_server=True, waiting=waiting):
-            self.waiting_for = "Postgres"
             self._postgres = EmbeddedPostgres(settings.data_dir, log=logger.info)
-            await self._postgres.start()
-            try:
+            self.waiting_for = "Postgres"
+            async with self._postgres:
                 folder.publish(self._postgres.dsn)
                 yield self._postgres.dsn
-            finally:
-                await self._postgres.stop()
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Runtime]:
         """Give the runtime, with all background work running."""
-        settings = self.settings
+        if DataFolder(self.settings.data_dir).is_demo and not self.demo:
+            raise StartError(
+                f"The data folder {self.settings.data_dir} belongs to a demo; "
+                "choose another one with OCS_DATA_DIR, or run `ocs demo`."
+            )
         async with AsyncExitStack() as stack:
-            folder = DataFolder(settings.data_dir)
-            if folder.is_demo and not self.demo:
-                raise StartError(
-                    f"The data folder {settings.data_dir} belongs to a demo; "
-                    "choose another one with OCS_DATA_DIR, or run `ocs demo`."
-                )
             url = await stack.enter_async_context(self.database_url())
-            database = Database(url, self.clock, settings.database_pool_size)
-            stack.push_async_callback(database.close)
             self.waiting_for = "the database"
-            await self._migrate_when_reachable(database)
-            self.waiting_for = "the object store"
-            key = (
-                settings.secret_key.get_secret_value() if settings.secret_key else folder.secret("secret_key")
-            )
-            vault = Vault(key)
-            passwords = Passwords()
-            dsn = url.replace("postgresql+asyncpg://", "postgresql://", 1)
-            listener = ChangeListener(dsn)
-            runtime = Runtime(
-                settings=settings,
-                clock=self.clock,
-                database=database,
-                vault=vault,
-                passwords=passwords,
-                authenticator=make_authenticator(passwords, self.clock, database),
-                objects=await open_object_store(settings),
-                listener=listener,
-                jobs=Jobs(dsn, listener),
-                solver_pool=CpuPool(idle_s=settings.solver_idle_s),
-                reader_pool=CpuPool(idle_s=settings.solver_idle_s),
-            )
-            stack.callback(runtime.solver_pool.close)
-            stack.callback(runtime.reader_pool.close)
+            runtime = await self._assemble_when_reachable(url, stack)
             for module in MODULES:
                 if (api := module.load("api")) is not None and hasattr(api, "register"):
                     api.register(runtime)
-            for work in (listener.run(), runtime.jobs.run()):
+            for work in (runtime.listener.run(), runtime.jobs.run()):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             self.runtime = runtime
-            self.waiting_for = None
             yield runtime
 
-    async def _migrate_when_reachable(self, database: Database) -> None:
+    async def _assemble_when_reachable(self, url: str, stack: AsyncExitStack) -> Runtime:
         while True:
             try:
-                await schema.migrate(database.engine)
-                break
-            except (OSError, TimeoutError, DBAPIError) as error:
-                if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement:
+                return await assemble(self.settings, self.clock, url, demo=self.demo, stack=stack)
+            except (OSError, DBAPIError) as error:
+                if not is_transient(error):
                     raise
                 self.waiting_for = f"the database ({type(error).__name__})"
                 logger.warning("the database does not answer yet", extra={"reason": str(error)[:200]})
                 await asyncio.sleep(1)
-        self._schema_ok = True
-        async with database.write() as session:
-            await session.execute(
-                text(
-                    "INSERT INTO kernel.installation (id, installed_at, is_demo) VALUES (1, :now, :demo) "
-                    "ON CONFLICT DO NOTHING"
-                ),
-                {"now": self.clock.now(), "demo": self.demo},
-            )
 
     async def readiness(self) -> ReadinessReport:
         """Check everything we need, now."""
@@ -255,32 +286,41 @@ class Boot:
         if self.runtime is None:
             reason = self._postgres.status() if self._postgres and self.waiting_for == "Postgres" else None
             detail = f"waiting for {self.waiting_for}" + (f": {reason}" if reason else "")
-            checks["database"] = Check(ok=False, detail=detail)
-            checks["schema"] = Check(
-                ok=self._schema_ok, detail="current" if self._schema_ok else "not yet known"
-            )
+            for name in ("database", "schema", "object_store"):
+                checks[name] = Check(ok=False, detail=detail)
             return ReadinessReport(ready=False, checks=checks, warnings=[])
-        checks["database"] = await _checked(self._check_database())
-        checks["schema"] = Check(ok=self._schema_ok, detail="current")
-        checks["object_store"] = await _checked(self.runtime.objects.check())
-        ready = all(check.ok for check in checks.values())
-        return ReadinessReport(ready=ready, checks=checks, warnings=expiry_warnings(self.clock))
-
-    async def _check_database(self) -> None:
-        assert self.runtime is not None
-        async with self.runtime.database.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        return await diagnose(self.runtime)
 
 
-async def _checked(check: Any) -> Check:
+async def diagnose(runtime: Runtime) -> ReadinessReport:
+    """Check everything a running process needs, now."""
+    engine = runtime.database.engine
+    checks = {
+        "database": await _checked(_ping(engine)),
+        "schema": await _checked(_check_schema(engine)),
+        "object_store": await _checked(runtime.objects.check()),
+    }
+    ready = all(check.ok for check in checks.values())
+    return ReadinessReport(ready=ready, checks=checks, warnings=expiry_warnings(runtime.clock.now()))
+
+
+async def _ping(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def _check_schema(engine: AsyncEngine) -> None:
+    if not await schema.is_current(engine):
+        raise SchemaError("the database has another schema than this version")
+
+
+async def _checked(check: Awaitable[None]) -> Check:
     try:
         await asyncio.wait_for(check, 3)
-    except (OSError, TimeoutError, DBAPIError) as error:
-        return Check(
-            ok=False,
-            detail=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200],
-        )
-    return Check(ok=True, detail="answers")
+    except (OSError, TimeoutError, DBAPIError, SchemaError) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        return Check(ok=False, detail=f"{type(error).__name__}: {reason}"[:200])
+    return Check(ok=True, detail="ok")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
@@ -294,9 +334,14 @@ def make_authenticator(passwords: Passwords, clock: Clock, database: Database) -
     return AccountsAuthenticator(passwords, clock, database)
 
 
-def expiry_warnings(clock: Clock) -> list[str]:
-    """Tell which packaged astronomical data end soon."""
-    return []
+def expiry_warnings(now_utc: datetime) -> list[str]:
+    """Tell which packaged astronomical data end within half a year of `now_utc`."""
+    expiry = visibility.data_expiry()
+    ends = {"ephemeris": expiry.ephemeris_end, "prediction of UT1": expiry.ut1_predicted_until}
+    soon = (now_utc + timedelta(days=183)).date()
+    return [
+        f"The packaged {name} ends on {end:%Y-%m-%d}; update ocs." for name, end in ends.items() if end < soon
+    ]
 
 
 def create_app(
@@ -307,7 +352,6 @@ def create_app(
     on_boot_error: Callable[[BaseException], None] | None = None,
 ) -> FastAPI:
     """Return the application; what it stands on comes up in its lifespan."""
-    configure_logging(settings.log_level)
     boot = Boot(settings, clock or Clock(), demo=demo)
 
     @asynccontextmanager
@@ -318,6 +362,7 @@ def create_app(
             try:
                 async with boot.up() as runtime:
                     app.state.runtime = runtime
+                    boot.waiting_for = None
                     logger.info("ready")
                     await stop.wait()
             except Exception as error:

@@ -6,28 +6,23 @@ the doors in the order in which sections refer to each other.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ocs import configdb, portal
-from ocs.kernel.database import WriteSession
+from ocs.configdb import api as configdb
+from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.datafolder import StartError
+from ocs.kernel.runtime import Runtime
+from ocs.portal.accounts import api as accounts
+from ocs.portal.proposals import api as proposals
+from ocs.portal.sections import Section
 
 Where = tuple[str | int, ...]
-
-PEOPLE = (
-    "users",
-    "oauth_applications",
-    "semesters",
-    "scas",
-    "proposals",
-    "memberships",
-    "time_allocations",
-)
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,6 +35,7 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("merge", r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
@@ -130,3 +126,78 @@ def describe(document: Document, problems: Sequence[tuple[Where, str]]) -> str:
         f"{document.path}:{line}: {'.'.join(map(str, where))}: {sentence}" for line, where, sentence in found
     ]
     return "\n".join([*rows, f"{len(rows)} problem{'s' * (len(rows) != 1)}; nothing was applied."])
+
+
+Apply = Callable[[WriteSession, Any], Awaitable[Section]]
+
+
+def _people(runtime: Runtime) -> dict[str, Apply]:
+    """Return what applies each section about people, in the order in which sections refer to each other."""
+    now, vault = runtime.clock.now(), runtime.vault
+    return {
+        "users": lambda session, rows: accounts.apply_users(
+            session, rows, passwords=runtime.passwords, vault=vault, now=now
+        ),
+        "oauth_applications": lambda session, rows: accounts.apply_oauth_applications(
+            session, rows, vault=vault, now=now
+        ),
+        "semesters": proposals.apply_semesters,
+        "scas": proposals.apply_scas,
+        "proposals": lambda session, rows: proposals.apply_proposals(session, rows, now=now),
+        "memberships": proposals.apply_memberships,
+        "time_allocations": lambda session, rows: _apply_allocations(session, rows, now),
+    }
+
+
+async def _apply_allocations(session: WriteSession, rows: Any, now: datetime) -> Section:
+    known = await _instrument_types(session)
+    return await proposals.apply_time_allocations(session, rows, now=now, known_instrument_types=known)
+
+
+async def _instrument_types(session: ReadSession) -> frozenset[str]:
+    observatory = await configdb.observatory(session)
+    return frozenset(observatory.instrument_types)
+
+
+async def apply(runtime: Runtime, document: Document, *, dry_run: bool = False) -> Report:
+    """Apply a file in one transaction.
+
+    Parameters
+    ----------
+    dry_run
+        Find all problems and say what would change, then roll back.
+
+    Raises
+    ------
+    FileProblems
+        With every problem of the file; nothing was applied.
+    """
+    people = _people(runtime)
+    # A key with a plain sentence is a comment.
+    sections = {name: rows for name, rows in document.data.items() if not isinstance(rows, str)}
+    problems: list[tuple[Where, str]] = [
+        ((name,), f"is not a section; sections are {', '.join([*configdb.SECTIONS, *people])}")
+        for name in sections
+        if name not in people and name not in configdb.SECTIONS
+    ]
+    report = Report()
+    async with runtime.database.write_session() as session:
+        done = []
+        if any(name in sections for name in configdb.SECTIONS):
+            done.append(await configdb.apply_file(session, sections, now=runtime.clock.now()))
+        for name, apply_section in people.items():
+            if sections.get(name):
+                done.append(await apply_section(session, sections[name]))
+                await session.flush()
+        for section in done:
+            problems += section.problems
+            report.changes += section.changes
+            report.warnings += [
+                f"{document.path}:{document.line(where) or 0}: {'.'.join(map(str, where))}: {sentence}"
+                for where, sentence in section.warnings
+            ]
+        if problems:
+            raise FileProblems(describe(document, problems))
+        if not dry_run:
+            await runtime.database.commit(session)
+    return report

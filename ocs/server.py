@@ -1,7 +1,6 @@
 """Run the application under uvicorn, as `ocs serve` and `ocs demo` do."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +10,13 @@ from fastapi import FastAPI
 
 from ocs.kernel.clock import Clock
 from ocs.kernel.datafolder import StartError
+from ocs.kernel.logging import configure_logging
 from ocs.kernel.settings import Settings
 from ocs.main import create_app
+
+
+class ServerEndedError(Exception):
+    """The server came to its end, by a signal or a failure, while somebody relied on it."""
 
 
 class Server:
@@ -29,6 +33,7 @@ class Server:
     def __init__(self, settings: Settings, *, clock: Clock | None = None, demo: bool = False) -> None:
         self.boot_error: BaseException | None = None
         self.app: FastAPI = create_app(settings, clock=clock, demo=demo, on_boot_error=self._boot_failed)
+        self._ended = asyncio.Event()
         self._socket = _listen(settings)
         host, port = self._socket.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -56,13 +61,21 @@ class Server:
         StartError, SchemaError
             When the start failed.
         """
-        await self._uvicorn.serve(sockets=[self._socket])
+        try:
+            await self._uvicorn.serve(sockets=[self._socket])
+        finally:
+            self._ended.set()
         if self.boot_error is not None:
             raise self.boot_error
 
     def stop(self) -> None:
         """Ask the server to end."""
         self._uvicorn.should_exit = True
+
+    async def ended(self) -> None:
+        """Wait for the server's end, then raise `ServerEndedError`."""
+        await self._ended.wait()
+        raise ServerEndedError
 
     async def until_ready(self) -> None:
         """Wait until requests are answered.
@@ -81,14 +94,13 @@ class Server:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Server"]:
         """Serve in the background for the length of the block."""
-        task = asyncio.create_task(self.run())
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.run())
             await self.until_ready()
-            yield self
-        finally:
-            self.stop()
-            with contextlib.suppress(Exception if self.boot_error else ()):
-                await task
+            try:
+                yield self
+            finally:
+                self.stop()
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -109,4 +121,5 @@ def _listen(settings: Settings) -> socket.socket:
 
 async def serve(settings: Settings) -> None:
     """Run the observatory until a signal comes."""
+    configure_logging(settings.log_level)
     await Server(settings).run()

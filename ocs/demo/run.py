@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,18 +25,18 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from ocs import observatory_file
+from ocs import observatory_file, visibility
 from ocs.demo import network, targets
-from ocs.demo.telescope import TelescopeName, VirtualTelescope
+from ocs.demo.telescope import Step, TelescopeName, VirtualTelescope
 from ocs.kernel.clock import Clock
 from ocs.kernel.datafolder import DataFolder, StartError
 from ocs.kernel.logging import configure_logging
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.settings import Settings
-from ocs.server import Server
+from ocs.server import Server, ServerEndedError
 
-NIGHT_FALLS_UTC_H = 4.5
-"""Hour at which the demo's first day begins: soon after, all its sites get dark one after another."""
+HOUR_US = 3600 * 1_000_000
+DAY_US = 24 * HOUR_US
 CLOCK_RESERVE_S = 3.0
 SEED = 20
 SHOW_EVERY_S = 0.5
@@ -45,6 +45,30 @@ REPORT_EVERY_S = 10.0
 
 class DemoFailedError(Exception):
     """`ocs demo --once` did not see what it was to see; the text says what is missing."""
+
+
+def first_moment(today: datetime) -> datetime:
+    """Return when the demo begins: the moment of the day from which it takes least until all sites were dark."""
+    content = network.observatory_file(today)
+    start = visibility.from_datetime(today.replace(hour=0, minute=0, second=0, microsecond=0))
+    dark = [
+        visibility.dark(visibility.Site(site["lat"], site["long"]), start, start + 3 * DAY_US)
+        for site in content["sites"]
+    ]
+
+    def all_worked_us(moment: int) -> int:
+        """Return when every site had an hour of darkness after `moment`."""
+        return max(
+            min(
+                max(moment, night[0]) + HOUR_US
+                for night in nights
+                if night[1] >= max(moment, night[0]) + HOUR_US
+            )
+            for nights in dark
+        )
+
+    moments = range(start, start + DAY_US, HOUR_US // 4)
+    return visibility.to_datetime(min(moments, key=lambda moment: all_worked_us(moment) - moment))
 
 
 class DemoClock(Clock):
@@ -59,8 +83,7 @@ class DemoClock(Clock):
         try:
             start = datetime.fromisoformat(json.loads(file.read_text())["resume_at"])
         except FileNotFoundError:
-            today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            start = today + timedelta(hours=NIGHT_FALLS_UTC_H)
+            start = first_moment(datetime.now(UTC))
         super().__init__(start, rate)
         self.save()
 
@@ -76,6 +99,22 @@ class DemoClock(Clock):
         while True:
             await asyncio.sleep(CLOCK_RESERVE_S / 3)
             self.save()
+
+
+class WitnessedTelescope(VirtualTelescope):
+    """A virtual telescope whose frames are noted before they leave it, to compare the archive with."""
+
+    def __init__(self, *arguments: Any, frames: "dict[int, dict[str, str]]") -> None:
+        super().__init__(*arguments)
+        self._noted = frames
+
+    def _expose(self, observation: dict[str, Any], step: Step) -> list[Path]:
+        files = super()._expose(observation, step)
+        for file in files:
+            basename = file.name.removeprefix(".").partition(".")[0]
+            digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+            self._noted.setdefault(observation["id"], {})[basename] = digest
+        return files
 
 
 @dataclass(slots=True)
@@ -101,13 +140,15 @@ class Demo:
         Simulated seconds per real second.
     requests
         How many request groups are submitted.
+    frames
+        What the telescopes wrote in this run: md5 by basename, by observation.
     """
 
     settings: Settings
     rate: float
     requests: int
     console: Console
-    frames: dict[str, str] = field(default_factory=dict)
+    frames: dict[int, dict[str, str]] = field(default_factory=dict)
     progress: Progressed = field(default_factory=Progressed)
     content: dict[str, Any] = field(default_factory=dict)
 
@@ -170,16 +211,13 @@ class Demo:
             for username, payload in groups[there:]:
                 answer = await people[username].post("/api/requestgroups/", json=payload)
                 if answer.status_code not in {201, 400}:
-                    raise DemoFailedError(f"A submission was answered {answer.status_code}: {answer.text[:500]}")
+                    raise DemoFailedError(
+                        f"A submission was answered {answer.status_code}: {answer.text[:500]}"
+                    )
 
     async def _observe(self, name: TelescopeName, url: str) -> None:
         async with self.client(url, "telescopes") as client:
-            telescope = VirtualTelescope(name, client, self.settings.incoming_dir, on_frame=self._note_frame)
-            await telescope.run()
-
-    def _note_frame(self, path: Path) -> None:
-        basename = path.name.partition(".")[0]
-        self.frames[basename] = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+            await WitnessedTelescope(name, client, self.settings.incoming_dir, frames=self.frames).run()
 
     # --- what is shown -----------------------------------------------------------------------------------
 
@@ -200,12 +238,19 @@ class Demo:
         )
 
     async def _rows(self, client: httpx.AsyncClient, clock: dict[str, Any]) -> Table:
-        table = Table(title=f"{clock['now'][:16].replace('T', ' ')} UTC, {clock['rate']:g} x real time", expand=True)
+        table = Table(
+            title=f"{clock['now'][:16].replace('T', ' ')} UTC, {clock['rate']:g} x real time", expand=True
+        )
         for column in ("telescope", "state", "observes", "proposal", "until", "next"):
             table.add_column(column, no_wrap=True)
         answer = await client.get(
             "/api/schedule/",
-            params={"state": ["PENDING", "IN_PROGRESS"], "ordering": "start", "limit": 1000, "end_after": clock["now"]},
+            params={
+                "state": ["PENDING", "IN_PROGRESS"],
+                "ordering": "start",
+                "limit": 1000,
+                "end_after": clock["now"],
+            },
         )
         rows = answer.json()["results"]
         for name in self._telescopes():
@@ -215,7 +260,12 @@ class Demo:
             upcoming = f"{waiting[0]['start'][11:16]} {waiting[0]['name']}" if waiting else ""
             if running:
                 table.add_row(
-                    str(name), "[green]observing", running["name"], running["proposal"], running["end"][11:16], upcoming
+                    str(name),
+                    "[green]observing",
+                    running["name"],
+                    running["proposal"],
+                    running["end"][11:16],
+                    upcoming,
                 )
             else:
                 table.add_row(str(name), "[dim]waiting", "", "", "", upcoming)
@@ -237,7 +287,11 @@ class Demo:
                         clock = (await client.get("/api/clock/")).json()
                         for name, task in tasks.items():
                             done = getattr(self.progress, name)
-                            total = max(self.progress.submitted, 1) if name != "archived" else max(len(self.frames), done)
+                            total = (
+                                max(self.progress.submitted, 1)
+                                if name != "archived"
+                                else max(len(self.frames), done)
+                            )
                             bars.update(task, completed=done, total=total)
                         if self.console.is_terminal:
                             live.update(Group(await self._rows(client, clock), bars))
@@ -245,7 +299,11 @@ class Demo:
                             reported_s = monotonic()
                             figures = ", ".join(f"{getattr(self.progress, name)} {name}" for name in names)
                             self.console.print(f"{clock['now'][:16]}Z: {figures}")
-                    if until is not None and self.progress.completed >= until and await self._is_archived(client, until):
+                    if (
+                        until is not None
+                        and self.progress.completed >= until
+                        and await self._is_archived(client, until)
+                    ):
                         return
                     if until is not None and monotonic() - started_s > deadline_s:
                         raise DemoFailedError(
@@ -254,28 +312,111 @@ class Demo:
                         )
                     await asyncio.sleep(SHOW_EVERY_S)
 
+    async def _completed(self, client: httpx.AsyncClient) -> list[dict[str, Any]]:
+        answer = await client.get("/api/observations/", params={"state": "COMPLETED", "limit": 1000})
+        return [row for row in answer.json()["results"] if row["request"]["state"] == "COMPLETED"]
+
     async def _is_archived(self, client: httpx.AsyncClient, until: int) -> bool:
         """Tell whether every telescope has worked and `until` completed requests have all their frames."""
-        completed = await self._completed(client)
-        telescopes = {row["telescope"] for rows in completed.values() for row in rows}
-        complete = 0
-        for request_id in completed:
-            frames = (await client.get("/frames/", params={"request_id": request_id, "limit": 1000})).json()["results"]
-            expected = {name for name in self.frames if name in self._basenames(completed[request_id])}
-            complete += bool(frames) and expected <= {frame["basename"] for frame in frames}
-        return complete >= until and len(telescopes) >= len({name.telescope for name in self._telescopes()})
+        rows = await self._completed(client)
+        archived = [row for row in rows if await self._missing(client, row) == set()]
+        worked = {(row["site"], row["enclosure"], row["telescope"]) for row in archived}
+        return len(archived) >= until and worked >= {_codes(name) for name in self._telescopes()}
 
-    async def _completed(self, client: httpx.AsyncClient) -> dict[int, list[dict[str, Any]]]:
-        answer = await client.get("/api/observations/", params={"state": "COMPLETED", "limit": 1000})
-        found: dict[int, list[dict[str, Any]]] = {}
-        for row in answer.json()["results"]:
-            if row["request"]["state"] == "COMPLETED":
-                found.setdefault(row["request"]["id"], []).append(row)
-        return found
+    async def _archived(self, client: httpx.AsyncClient, observation: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = await client.get("/frames/", params={"observation_id": observation["id"], "limit": 1000})
+        frames: list[dict[str, Any]] = answer.json()["results"]
+        return frames
 
-    def _basenames(self, observations: list[dict[str, Any]]) -> set[str]:
-        return set()
+    async def _missing(self, client: httpx.AsyncClient, observation: dict[str, Any]) -> set[str]:
+        """Return the frames of a completed observation that are not in the archive yet."""
+        expected = set(self.frames.get(observation["id"], {"any frame": ""}))
+        found = {frame["basename"] for frame in await self._archived(client, observation)}
+        return expected - found - ({"any frame"} if found else set())
+
+    async def verify(self, url: str) -> str:
+        """Download every frame of the completed requests and compare it; return a summary.
+
+        Raises
+        ------
+        DemoFailedError
+            When a frame is missing or differs from what the telescope wrote.
+        """
+        frames = size = 0
+        async with self.client(url, "admin") as client, httpx.AsyncClient(timeout=60) as anybody:
+            rows = [row for row in await self._completed(client) if not await self._missing(client, row)]
+            for row in rows:
+                for frame in await self._archived(client, row):
+                    content = (await anybody.get(frame["url"])).content
+                    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                    written = self.frames.get(row["id"], {}).get(frame["basename"], digest)
+                    if digest != frame["version_set"][0]["md5"] or digest != written:
+                        raise DemoFailedError(
+                            f"The archive's copy of {frame['filename']} differs from what was written."
+                        )
+                    frames += 1
+                    size += len(content)
+        per_telescope = Counter(f"{row['site']}.{row['enclosure']}.{row['telescope']}" for row in rows)
+        work = ", ".join(f"{count} on {name}" for name, count in sorted(per_telescope.items()))
+        return f"{len(rows)} requests completed ({work}); {frames} frames ({size / 1e6:.1f} MB) downloaded and equal."
 
 
 def _codes(name: TelescopeName) -> tuple[str, str, str]:
     return name.site, name.enclosure, name.telescope
+
+
+def reset(settings: Settings) -> None:
+    """Remove a demo's data folder.
+
+    Raises
+    ------
+    StartError
+        When the folder is not a demo's, or in use.
+    """
+    folder = DataFolder(settings.data_dir)
+    if not folder.path.exists():
+        return
+    if not folder.is_demo:
+        raise StartError(f"{folder.path} does not belong to a demo, so it is not removed.")
+    if owner := folder.owner():
+        raise StartError(
+            f"`{owner.purpose}` (process {owner.pid}) still runs on {folder.path}; stop it first."
+        )
+    shutil.rmtree(folder.path)
+
+
+async def run(settings: Settings, *, rate: float, requests: int, once: int | None, deadline_s: float) -> int:
+    """Run the demo; return the exit code.
+
+    Parameters
+    ----------
+    rate
+        Simulated seconds per real second.
+    requests
+        Request groups to submit.
+    once
+        Stop when so many requests are completed and archived, and verify them; None runs until interrupted.
+    deadline_s
+        Real seconds after which `once` has failed.
+    """
+    console = Console()
+    demo = Demo(settings, rate, requests, console)
+    console.print(f"Starting an observatory in {settings.data_dir} ...")
+    code = 0
+    try:
+        async with demo.observatory() as url:
+            console.print(
+                f"It answers at [bold]{url}[/], documented at {url}/docs; log: {settings.data_dir}/log"
+            )
+            for user in demo.content["users"]:
+                console.print(
+                    f"  {user['username']:<12} password {user['password']:<18} token {user['token']}"
+                )
+            await demo.show(url, until=once, deadline_s=deadline_s)
+            console.print(await demo.verify(url))
+    except* DemoFailedError as failures:
+        console.print(f"[red]{failures.exceptions[0]}[/]")
+        code = 1
+    except* ServerEndedError:
+        code = 0 if once is None else 1
+    return code

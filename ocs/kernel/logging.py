@@ -4,6 +4,8 @@ import contextvars
 import logging
 import sys
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -32,9 +34,12 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def configure_logging(level: str) -> None:
-    """Send every logger's records to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure_logging(level: str, file: Path | None = None) -> None:
+    """Send every logger's records to standard error, or to `file`, as JSON lines."""
+    if file is None:
+        handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    else:
+        handler = RotatingFileHandler(file, maxBytes=20_000_000, backupCount=1, encoding="utf-8")
     handler.setFormatter(JsonFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
