@@ -529,7 +529,7 @@ class _Look:
         """Cut sidereal intervals to where the Moon is far enough.
 
         Aberration is a Lorentz boost: with unaberrated n and m a seen separation s follows
-        ``1 - cos s = (1 - n.m) / ((1 + b.n)(1 + b.m))``, so that no direction has to be aberrated at each time.
+        ``1 - cos s = (1 - n.m) / ((1 + b.n)(1 + b.m))``, so that no direction need be aberrated at each time.
         """
         limit = self.limits.moon_distance_deg[rows]
         row = found[:, 0] >> ROW_BITS
