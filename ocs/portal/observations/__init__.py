@@ -1,0 +1,1 @@
+"""Observations: what telescopes shall do, what they report, and the time it costs."""
