@@ -11,7 +11,7 @@ import time
 
 from bench.scheduler.instances import FAMILIES, make
 from ocs.scheduler.problem import violations
-from ocs.scheduler.solver import solve
+from ocs.scheduler.solver import solve, warm_up
 
 
 def main() -> None:
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--stages", action="store_true", help="also print the state after every stage")
     options = parser.parse_args()
+    warm_up()  # as the initializer of the long-lived worker process does
     for size in options.sizes:
         n, m = (int(part) for part in size.split("x"))
         for seed in options.seeds:

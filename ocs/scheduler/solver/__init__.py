@@ -11,4 +11,10 @@ small; 5. timing: order fixed, starts moved inside their slack to the earliest s
 
 from ocs.scheduler.solver.search import solve
 
-__all__ = ["solve"]
+__all__ = ["solve", "warm_up"]
+
+
+def warm_up() -> None:
+    """Import the solvers, seconds on a cold disk; the initializer of a long-lived worker process."""
+    import ortools.math_opt.python.mathopt
+    import ortools.sat.python.cp_model  # noqa: F401

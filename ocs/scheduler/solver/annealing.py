@@ -1,8 +1,8 @@
 """Ejection moves under a falling temperature.
 
-An unscheduled request takes the place of the consecutive run of observations that is cheapest to lose; those look for
-room elsewhere, and what is still free may fill the rest. A move that loses worth is kept with a probability that
-falls with the temperature.
+An unscheduled request takes the place of the consecutive run of observations that is cheapest to lose; those
+look for room elsewhere, and what is still free may fill the rest. A move that loses worth is kept with a
+probability that falls with the temperature.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Annealer:
                     keep()
 
     def _force(self, request: int) -> list[int] | None:
-        """Make room for a request and its ``and`` group; those who lost their place, or None when it cannot be."""
+        """Make room for a request and its ``and`` group; who lost their place, None if it cannot be."""
         schedule = self.schedule
         members = schedule.members[schedule.group[request]]
         ejected: list[int] = []
@@ -157,7 +157,7 @@ class Annealer:
         return lost
 
     def _runs(self, row: int) -> list[tuple[int, int, float]]:
-        """For each first position the shortest run of observations whose removal lets the row fit, with its loss."""
+        """For each first position the shortest run whose removal lets the row fit, with its loss."""
         schedule = self.schedule
         block, lo, hi = schedule.row_block[row], schedule.row_lo[row], schedule.row_hi[row]
         duration = schedule.duration[schedule.row_request[row]]

@@ -135,7 +135,7 @@ class _Search:
         row = rows_of(self.problem, current.request, current.telescope, current.start_s)
         order = np.argsort(current.start_s, kind="stable")
         for i in order[row[order] >= 0].tolist():
-            if self.schedule.row[int(current.request[i])] < 0:
+            if self.schedule.row[int(current.request[i])] < 0 and not self.schedule.append(int(row[i])):
                 self.schedule.insert(int(current.request[i]), [int(row[i])])
         for i in order[row[order] < 0].tolist():
             request = int(current.request[i])
@@ -361,7 +361,7 @@ class _Search:
             objective=objective,
             bound=bound,
             status="optimal" if bound - objective <= OPTIMAL_GAP * bound else "feasible",
-            floor=self.floor,
+            floor=min(self.floor, objective),
             row_price=self.prices.row_price,
             stages=tuple(self.stages),
             seed=self.seed,

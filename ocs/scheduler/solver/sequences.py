@@ -165,6 +165,15 @@ class Sequences:
         self.objective -= self.priority[request]
         self._slide(block)
 
+    def append(self, row: int) -> bool:
+        """Put a row after everything in its block, if it fits there."""
+        block, position = self.row_block[row], len(self.order[self.row_block[row]])
+        start = max(self.row_lo[row], self.earliest_end[block][position])
+        if start > min(self.row_hi[row], self._end[block] - self.duration[self.row_request[row]]):
+            return False
+        self.put(row, position)
+        return True
+
     def insert(self, request: int, rows: Iterable[int]) -> bool:
         """Put a request into the first of the rows that has room."""
         duration, room, block = self.duration[request], self.room, self.row_block

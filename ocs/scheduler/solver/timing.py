@@ -1,6 +1,8 @@
-"""Start seconds for a decided set and order: the earliest possible, or the least airmass."""
+"""Start seconds for a decided set: first better gaps, then the best start inside the slack of each order."""
 
 from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from ocs.scheduler.solver.sequences import Sequences
 AIRMASS_GRID_S = 30
 DELAY_COST_PER_S = 0.1 / 3600.0
 KEEP_COST_PER_S = 1.0
+AIRMASS_WORTH_MOVING = 0.001
+PASSES = 5
 
 
 class AirmassCurves:
@@ -39,9 +43,21 @@ class AirmassCurves:
         mean: FloatArray = upto / duration_s
         return mean
 
+    def lowest(
+        self, request: int, telescope: int, first_s: int, last_s: int, duration_s: int
+    ) -> float | None:
+        """Least mean airmass over the starts in [first, last], to the minute."""
+        start = np.append(np.arange(first_s, last_s, 60, dtype=np.int64), last_s)
+        mean = self.mean(request, telescope, start, duration_s)
+        return None if mean is None else float(mean.min())
+
 
 def start_times(problem: Problem, schedule: Sequences) -> list[list[int]]:
-    """Start of every observation, block by block in the order of `schedule.order`."""
+    """Start of every observation, block by block in the order of `schedule.order`, which it may improve.
+
+    Observations move into gaps where they start earlier (TIME) or have less airmass (AIRMASS), on any
+    telescope, then inside the slack that is left. Nothing is delayed for it and nothing loses its place.
+    """
     curves = AirmassCurves(problem.airmass) if problem.airmass is not None else None
     kept = {
         (r, t): s
@@ -53,6 +69,9 @@ def start_times(problem: Problem, schedule: Sequences) -> list[list[int]]:
         )
         if s < problem.keep_until_s
     }
+    for _ in range(PASSES):
+        if not _use_gaps(problem, schedule, curves, kept):
+            break
     starts = []
     for block in range(len(schedule.order)):
         telescope = int(problem.block_telescope[block])
@@ -65,6 +84,83 @@ def start_times(problem: Problem, schedule: Sequences) -> list[list[int]]:
         else:
             starts.append(_earliest(schedule, block))
     return starts
+
+
+def _use_gaps(
+    problem: Problem, schedule: Sequences, curves: AirmassCurves | None, kept: dict[tuple[int, int], int]
+) -> bool:
+    """Give every observation the best gap, first come first served; whether anything moved."""
+    telescope: list[int] = problem.block_telescope.tolist()
+    optimisation: list[int] = problem.optimisation.tolist()
+    queue = []
+    for block, order in enumerate(schedule.order):
+        for i, request in enumerate(order):
+            if (request, telescope[block]) not in kept:
+                queue.append((schedule.earliest_end[block][i + 1] - schedule.duration[request], request))
+    moved = False
+    for _, request in sorted(queue):
+        here = schedule.row[request]
+        block = schedule.row_block[here]
+        i = schedule.order[block].index(request)
+        start = schedule.earliest_end[block][i + 1] - schedule.duration[request]
+        if optimisation[request] == Optimisation.AIRMASS and curves is not None:
+            better = _lower_airmass(schedule, request, telescope, curves)
+        else:
+            better = _earlier_gap(schedule, request, start)
+        if better is not None:
+            schedule.remove(request)
+            row, position = better
+            # The list lost an element: positions behind it in the same block moved up.
+            position -= schedule.row_block[row] == block and position > i
+            schedule.put(row, position)
+            moved = True
+    return moved
+
+
+def _earlier_gap(schedule: Sequences, request: int, start_s: int) -> tuple[int, int] | None:
+    """Row and position of the earliest gap before `start_s` that delays nobody."""
+    duration, best = schedule.duration[request], None
+    for row in schedule.rows[request]:
+        if schedule.row_lo[row] >= start_s:
+            continue
+        block, lo = schedule.row_block[row], schedule.row_lo[row]
+        last = min(schedule.row_hi[row], start_s - 1)
+        ends, order = schedule.earliest_end[block], schedule.order[block]
+        for i in range(max(bisect_right(ends, lo) - 1, 0), bisect_right(ends, last)):
+            start = max(lo, ends[i])
+            after = (
+                ends[i + 1] - schedule.duration[order[i]]
+                if i < len(order)
+                else schedule.latest_start[block][-1]
+            )
+            if start <= last and start + duration <= after and (i == len(order) or order[i] != request):
+                start_s, best = start, (row, i)
+                break
+    return best
+
+
+def _lower_airmass(
+    schedule: Sequences, request: int, telescope: list[int], curves: AirmassCurves
+) -> tuple[int, int] | None:
+    """Row and position where sliding neighbours leave room at clearly less airmass than where it is."""
+    here = schedule.row[request]
+    home, duration = schedule.row_block[here], schedule.duration[request]
+    i = schedule.order[home].index(request)
+    first = max(schedule.earliest_end[home][i], schedule.row_lo[here])
+    slack = schedule.latest_start[home][i]
+    now = curves.lowest(request, telescope[home], first, slack, duration)
+    best, found = (np.inf if now is None else now) - AIRMASS_WORTH_MOVING, None
+    for row in schedule.rows[request]:
+        block, lo, hi = schedule.row_block[row], schedule.row_lo[row], schedule.row_hi[row]
+        ends, latest = schedule.earliest_end[block], schedule.latest_start[block]
+        for j in range(bisect_left(latest, lo + duration), bisect_right(ends, hi)):
+            begin, end = max(lo, ends[j]), min(hi, latest[j] - duration)
+            if begin > end or (block == home and j in (i, i + 1)):
+                continue
+            level = curves.lowest(request, telescope[block], begin, end, duration)
+            if level is not None and level < best:
+                best, found = level, (row, j)
+    return found
 
 
 def _windows(schedule: Sequences, request: int, block: int) -> list[tuple[int, int]]:
