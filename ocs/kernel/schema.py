@@ -42,22 +42,17 @@ def alembic_config() -> Config:
     return config
 
 
-def _state(connection: Connection, script: ScriptDirectory) -> tuple[set[str], set[str], set[str]]:
-    heads = set(script.get_heads())
-    current = set(MigrationContext.configure(connection).get_current_heads())
-    known = {revision.revision for revision in script.walk_revisions()}
-    return heads, current, current - known
-
-
 def _is_current(connection: Connection) -> bool:
     script = ScriptDirectory.from_config(alembic_config())
-    heads, current, unknown = _state(connection, script)
-    if unknown:
+    current = MigrationContext.configure(connection).get_current_heads()
+    if unknown := set(current) - {revision.revision for revision in script.walk_revisions()}:
         raise SchemaError(
             f"The database was written by a newer version of ocs (schema {', '.join(sorted(unknown))}); "
             "install that version or restore a backup."
         )
-    return heads == current
+    # The database does not name a head that another one depends on, so what is applied is everything below.
+    applied = {revision.revision for revision in script.iterate_revisions(current, "base")}
+    return applied >= set(script.get_heads())
 
 
 def _upgrade(connection: Connection) -> None:
