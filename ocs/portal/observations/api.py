@@ -1,0 +1,68 @@
+"""The observations' door for other modules."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ocs.kernel.database import ReadSession, WriteSession
+from ocs.portal.observations.records import (
+    ObservationRow,
+    PlannedObservation,
+    Refused,
+    ScheduleChange,
+    TelescopeKey,
+)
+from ocs.portal.observations.repository import writes
+from ocs.portal.observations.service import planning
+
+__all__ = [
+    "ObservationRow",
+    "PlannedObservation",
+    "Refused",
+    "ScheduleChange",
+    "TelescopeKey",
+    "replace_schedule",
+    "running_and_planned",
+]
+
+
+async def running_and_planned(session: ReadSession, now: datetime, until: datetime) -> list[ObservationRow]:
+    """Return what is PENDING or IN_PROGRESS between `now` and `until`, by telescope and start.
+
+    Everything that takes up a telescope is in it, whoever placed it.
+    """
+    return await writes.running_and_planned(session, now, until)
+
+
+async def replace_schedule(
+    session: WriteSession,
+    *,
+    telescope: tuple[str, str, str],
+    from_utc: datetime,
+    until_utc: datetime,
+    planned: Sequence[PlannedObservation],
+    now: datetime,
+) -> ScheduleChange:
+    """Make `planned` what our own scheduler has at a telescope from `from_utc` to `until_utc`.
+
+    Of what stands there only PENDING observations of our own scheduler that start in this time are replaced;
+    those that are planned again unchanged keep their ids. Everything else stays, and what is planned over
+    it, or for a request that is not PENDING any more, is refused. What is taken back is deleted when it is
+    more than 72 h ahead, else marked. Site software hears of it only if something changed.
+
+    Parameters
+    ----------
+    session
+        One transaction per telescope, so that a failure leaves the others' schedules alone.
+    telescope
+        Codes of site, enclosure and telescope.
+    planned
+        In any order; may not overlap each other (the later one is refused).
+    """
+    return await planning.replace_schedule(
+        session,
+        telescope=TelescopeKey(*telescope),
+        from_utc=from_utc,
+        until_utc=until_utc,
+        planned=planned,
+        now=now,
+    )

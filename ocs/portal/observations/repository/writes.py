@@ -1,0 +1,193 @@
+"""Observations that are stored, changed and taken away."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from ocs.kernel.database import ReadSession, WriteSession
+from ocs.portal.observations.records import (
+    NewObservation,
+    ObservationRow,
+    Stored,
+    TelescopeKey,
+)
+
+KEEP_A_TRACE = timedelta(hours=72)
+"""What is taken back later than this before its start leaves no trace."""
+
+_INSERT = text(
+    """
+    WITH numbered AS (
+      SELECT nextval('observations.observation_id_seq') AS id, o.*
+      FROM unnest(CAST(:request_ids AS bigint[]), CAST(:proposal_ids AS text[]), CAST(:types AS text[]),
+                  CAST(:sites AS text[]), CAST(:enclosures AS text[]), CAST(:telescopes AS text[]),
+                  CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]),
+                  CAST(:priorities AS bigint[]))
+           WITH ORDINALITY AS o(request_id, proposal_id, observation_type, site, enclosure, telescope,
+                                start, "end", priority, n)
+    ), stored AS (
+      INSERT INTO observations.observation
+        (id, request_id, proposal_id, observation_type, site, enclosure, telescope, start, "end", priority,
+         state, ours, created, modified)
+      SELECT id, request_id, proposal_id, observation_type, site, enclosure, telescope, start, "end",
+             priority, 'PENDING', :ours, :now, :now
+      FROM numbered
+    ), status AS (
+      INSERT INTO observations.configuration_status
+        (observation_id, configuration_id, instrument_name, guide_camera_name, state, created, modified)
+      SELECT numbered.id, s.configuration_id, s.instrument_name, s.guide_camera_name, 'PENDING', :now, :now
+      FROM unnest(CAST(:owners AS bigint[]), CAST(:configuration_ids AS bigint[]),
+                  CAST(:instruments AS text[]), CAST(:guide_cameras AS text[]))
+           WITH ORDINALITY AS s(owner, configuration_id, instrument_name, guide_camera_name, place)
+      JOIN numbered ON numbered.n = s.owner
+      ORDER BY s.place
+      RETURNING id, observation_id
+    )
+    SELECT numbered.id, array_agg(status.id ORDER BY status.id) FILTER (WHERE status.id IS NOT NULL)
+    FROM numbered LEFT JOIN status ON status.observation_id = numbered.id
+    GROUP BY numbered.id, numbered.n ORDER BY numbered.n
+    """
+)
+_REMOVE = text(
+    """
+    WITH gone AS (
+      DELETE FROM observations.observation
+      WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('PENDING', 'IN_PROGRESS')
+        AND start >= :trace_until AND "end" > :now
+      RETURNING id, request_id, observation_type, site, 'DELETED' AS state
+    ), kept AS (
+      UPDATE observations.observation
+      SET state = CASE WHEN start <= :now THEN 'ABORTED' ELSE 'CANCELED' END, modified = :now
+      WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('PENDING', 'IN_PROGRESS')
+        AND start < :trace_until AND "end" > :now
+      RETURNING id, request_id, observation_type, site, state
+    )
+    SELECT * FROM gone UNION ALL SELECT * FROM kept ORDER BY id
+    """
+)
+_LOCK_TELESCOPE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_OPEN_AT = text(
+    """
+    SELECT id, request_id, start, "end", state, ours,
+           ARRAY(SELECT s.instrument_name FROM observations.configuration_status s
+                 WHERE s.observation_id = o.id ORDER BY s.id) AS instruments,
+           ARRAY(SELECT s.guide_camera_name FROM observations.configuration_status s
+                 WHERE s.observation_id = o.id ORDER BY s.id) AS guide_cameras
+    FROM observations.observation o
+    WHERE site = :site AND enclosure = :enclosure AND telescope = :telescope
+      AND state IN ('PENDING', 'IN_PROGRESS') AND "end" > :from_utc AND start < :until_utc
+    ORDER BY id FOR UPDATE
+    """
+)
+_RUNNING_AND_PLANNED = text(
+    """
+    SELECT o.id, o.request_id, o.site, o.enclosure, o.telescope, o.start, o."end", o.state,
+           o.observation_type,
+           EXISTS (SELECT FROM observations.configuration_status s
+                   WHERE s.observation_id = o.id AND s.state = 'FAILED') AS any_failed,
+           o.ours
+    FROM observations.observation o
+    WHERE o.state IN ('PENDING', 'IN_PROGRESS') AND o."end" > :now AND o.start < :until
+    ORDER BY o.site, o.enclosure, o.telescope, o.start, o.id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An observation that was taken back; `state` is DELETED, CANCELED or ABORTED."""
+
+    id: int
+    request_id: int
+    observation_type: str
+    site: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenObservation:
+    """An observation at a telescope, with the (instrument, guide camera) of each status."""
+
+    id: int
+    request_id: int
+    start: datetime
+    end: datetime
+    state: str
+    ours: bool
+    instruments: tuple[tuple[str, str], ...]
+
+
+async def insert(
+    session: WriteSession, observations: Sequence[NewObservation], now: datetime, *, ours: bool = False
+) -> list[Stored]:
+    """Store observations, all PENDING; return their ids in the order of `observations`."""
+    if not observations:
+        return []
+    statuses = [(n, status) for n, item in enumerate(observations, 1) for status in item.statuses]
+    rows = await session.execute(
+        _INSERT,
+        {
+            "request_ids": [item.request_id for item in observations],
+            "proposal_ids": [item.proposal_id for item in observations],
+            "types": [str(item.observation_type) for item in observations],
+            "sites": [item.telescope.site for item in observations],
+            "enclosures": [item.telescope.enclosure for item in observations],
+            "telescopes": [item.telescope.telescope for item in observations],
+            "starts": [item.start for item in observations],
+            "ends": [item.end for item in observations],
+            "priorities": [item.priority for item in observations],
+            "owners": [n for n, _ in statuses],
+            "configuration_ids": [status.configuration_id for _, status in statuses],
+            "instruments": [status.instrument_name for _, status in statuses],
+            "guide_cameras": [status.guide_camera_name for _, status in statuses],
+            "ours": ours,
+            "now": now,
+        },
+    )
+    return [Stored(id_, tuple(status_ids or ())) for id_, status_ids in rows]
+
+
+async def remove(session: WriteSession, ids: Iterable[int], now: datetime) -> list[Removed]:
+    """Take observations back: what is far ahead is deleted, what has begun is aborted, the rest canceled.
+
+    What is over, or not open any more, stays as it is.
+    """
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    rows = await session.execute(_REMOVE, {"ids": wanted, "now": now, "trace_until": now + KEEP_A_TRACE})
+    return [Removed(*row) for row in rows]
+
+
+async def lock_telescope(session: WriteSession, telescope: TelescopeKey) -> None:
+    """Let nobody else replace the schedule of a telescope until the transaction ends."""
+    await session.execute(_LOCK_TELESCOPE, {"name": "ocs schedule " + ".".join(telescope)})
+
+
+async def lock_open(
+    session: WriteSession, telescope: TelescopeKey, from_utc: datetime, until_utc: datetime
+) -> list[OpenObservation]:
+    """Lock and return what is open at a telescope and overlaps a stretch of time."""
+    rows = await session.execute(
+        _OPEN_AT, {**telescope._asdict(), "from_utc": from_utc, "until_utc": until_utc}
+    )
+    return [
+        OpenObservation(
+            row.id,
+            row.request_id,
+            row.start,
+            row.end,
+            row.state,
+            row.ours,
+            tuple(zip(row.instruments, row.guide_cameras, strict=True)),
+        )
+        for row in rows
+    ]
+
+
+async def running_and_planned(session: ReadSession, now: datetime, until: datetime) -> list[ObservationRow]:
+    """Return what is open and overlaps a stretch of time, by telescope and start."""
+    rows = await session.execute(_RUNNING_AND_PLANNED, {"now": now, "until": until})
+    return [ObservationRow(*row) for row in rows]
