@@ -1,8 +1,10 @@
 """Run the application under uvicorn, as `ocs serve` and `ocs demo` do."""
 
 import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -17,6 +19,23 @@ from ocs.main import create_app
 
 class ServerEndedError(Exception):
     """The server came to its end, by a signal or a failure, while somebody relied on it."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that ends with code 0 when it is asked to end, instead of dying of the signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM end the server; a second one ends it at once."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
 
 
 class Server:
@@ -37,7 +56,7 @@ class Server:
         self._socket = _listen(settings)
         host, port = self._socket.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._uvicorn = uvicorn.Server(
+        self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self.app,
                 log_config=None,

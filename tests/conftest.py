@@ -1,6 +1,8 @@
 """Fixtures every module's tests build on."""
 
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,15 @@ from tests.support.app import TestApp, migrate, running_app
 def postgres_url() -> str:
     """Address of the run's Postgres server."""
     return postgres.shared_server()
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A fresh data folder that every user can reach: as root, Postgres runs as somebody else."""
+    parent = Path(tempfile.mkdtemp(prefix="ocs-test-"))
+    parent.chmod(0o711)
+    yield parent / "data"
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(scope="session")
