@@ -4,11 +4,13 @@
 
     InvalidInput
     ├── WrongPassword        name or password wrong, or the account not active
-    ├── PasswordExpired      the password is right and must be changed first
-    └── AccountsFileProblems rows of an observatory file that cannot be applied
+    │   └── PasswordExpired  the password is right and must be changed first
+    └── LoginIncomplete      a browser's login without name or password
+    NotAuthenticated
+    └── LoginRefused         a browser's login that fails; 401
 """
 
-from ocs.kernel.errors import InvalidInput
+from ocs.kernel.errors import InvalidInput, NotAuthenticated
 
 
 class WrongPassword(InvalidInput):
@@ -17,9 +19,31 @@ class WrongPassword(InvalidInput):
     code = "wrong_password"
     detail = "Unable to log in with provided credentials."
 
+    def __init__(self) -> None:
+        super().__init__(body={"non_field_errors": [type(self).detail]})
 
-class PasswordExpired(InvalidInput):
+
+class PasswordExpired(WrongPassword):
     """The password is right, but it has to be changed before it is good for anything else."""
 
     code = "password_expired"
     detail = "Your password expired; log in at /accounts/login/ to set a new one."
+
+
+class LoginIncomplete(InvalidInput):
+    """A login lacks the name or the password."""
+
+    code = "login_incomplete"
+
+    def __init__(self) -> None:
+        super().__init__(body={"message": "Must provide a `username` and `password`."})
+
+
+class LoginRefused(NotAuthenticated):
+    """A browser's login failed."""
+
+    status = 401
+    code = "login_refused"
+
+    def __init__(self, sentence: str = "Invalid credentials.") -> None:
+        super().__init__(sentence, body={"message": sentence})

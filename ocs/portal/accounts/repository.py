@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
 from sqlalchemy.sql.expression import bindparam
 
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
-from ocs.portal.accounts.models import User
+from ocs.portal.accounts.models import ApiToken, User
 
 _CALLER = """
     SELECT u.id, u.username, u.is_staff, u.is_superuser, u.staff_view, u.view_authored_requests_only,
@@ -68,6 +68,60 @@ _ADMIT = text(
 _FORGIVE = text(
     "UPDATE accounts.login_attempts SET count = greatest(count - 1, 0) WHERE key = ANY(:keys)"
 ).bindparams(bindparam("keys", type_=ARRAY(BYTEA)))
+
+_PROFILE = text(
+    """
+    SELECT u.*, t.key_encrypted,
+      (SELECT max(b.created_at) FROM accounts.bearer_token b
+       WHERE b.user_id = u.id AND b.kind = 'archive' AND b.expires_at > :now) AS archive_token_created_at,
+      EXISTS (SELECT FROM accounts.oauth_application a WHERE a.name = 'Archive') AS has_archive,
+      (SELECT coalesce(jsonb_agg(jsonb_build_object(
+           'id', p.id, 'title', p.title, 'current', p.active AND EXISTS (
+             SELECT FROM proposals.time_allocation ta JOIN proposals.semester s ON s.id = ta.semester_id
+             WHERE ta.proposal_id = p.id AND s.ends_at >= :now)) ORDER BY p.title, p.id), '[]')
+       FROM proposals.membership m JOIN proposals.proposal p ON p.id = m.proposal_id
+       WHERE m.user_id = u.id) AS proposals,
+      ARRAY(SELECT DISTINCT at.instrument_type
+            FROM proposals.membership m JOIN proposals.proposal p ON p.id = m.proposal_id AND p.active
+            JOIN proposals.allocated_type at ON at.proposal_id = p.id
+            WHERE m.user_id = u.id ORDER BY 1) AS instrument_types,
+      ARRAY(SELECT n.proposal_id FROM proposals.notification n
+            WHERE n.user_id = u.id ORDER BY 1) AS proposal_notifications,
+      (SELECT jsonb_build_object('name', sca.name, 'id', sca.id, 'collaborationallocation_set', (
+           SELECT coalesce(jsonb_agg(jsonb_build_object(
+               'allocation', CAST(ca.allocation_h AS float8), 'telescope_name', lower(ca.telescope_name),
+               'raw_telescope_name', ca.telescope_name) ORDER BY ca.id), '[]')
+           FROM proposals.collaboration_allocation ca WHERE ca.sca_id = sca.id))
+       FROM proposals.sca sca WHERE sca.admin_id = u.id) AS sca
+    FROM accounts.user u LEFT JOIN accounts.api_token t ON t.user_id = u.id
+    WHERE u.id = :user_id
+    """
+)
+_CREATE_API_TOKEN = text(
+    """
+    INSERT INTO accounts.api_token (user_id, key_hash, key_encrypted, created_at)
+    VALUES (:user_id, :key_hash, :key_encrypted, :now) ON CONFLICT (user_id) DO NOTHING
+    """
+)
+_REPLACE_API_TOKEN = text(
+    """
+    INSERT INTO accounts.api_token (user_id, key_hash, key_encrypted, created_at)
+    VALUES (:user_id, :key_hash, :key_encrypted, :now) ON CONFLICT (user_id) DO UPDATE
+      SET key_hash = excluded.key_hash, key_encrypted = excluded.key_encrypted,
+          created_at = excluded.created_at
+    """
+)
+_CREATE_ARCHIVE_TOKEN = text(
+    """
+    INSERT INTO accounts.bearer_token AS old
+      (key_hash, kind, user_id, application_id, name, scope, created_at, expires_at)
+    SELECT :key_hash, 'archive', :user_id, min(a.id), 'Archive', 'read write', :now, :expires_at
+    FROM accounts.oauth_application a WHERE a.name = 'Archive'
+    ON CONFLICT (user_id) WHERE kind = 'archive' DO UPDATE
+      SET key_hash = excluded.key_hash, created_at = excluded.created_at, expires_at = excluded.expires_at
+      WHERE old.expires_at <= excluded.created_at
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +201,42 @@ async def users(
     """Return users by id or name, in no order."""
     wanted = User.id.in_(ids) if ids else User.username.in_(usernames)
     return (await session.scalars(select(User).where(wanted))).all()
+
+
+async def profile(session: ReadSession, user_id: int, now: datetime) -> Row[Any]:
+    """Return a user with everything the profile shows."""
+    return (await session.execute(_PROFILE, {"user_id": user_id, "now": now})).one()
+
+
+async def set_api_token(
+    session: WriteSession,
+    user_id: int,
+    key_hash: bytes,
+    key_encrypted: bytes,
+    now: datetime,
+    *,
+    replace: bool,
+) -> None:
+    """Store an API token; an existing one is replaced or stays."""
+    statement = _REPLACE_API_TOKEN if replace else _CREATE_API_TOKEN
+    values = {"user_id": user_id, "key_hash": key_hash, "key_encrypted": key_encrypted, "now": now}
+    await session.execute(statement, values)
+
+
+async def api_token(session: ReadSession, user_id: int) -> bytes | None:
+    """Return a user's API token, encrypted."""
+    return await session.scalar(select(ApiToken.key_encrypted).where(ApiToken.user_id == user_id))
+
+
+async def create_archive_token(
+    session: WriteSession, user_id: int, key_hash: bytes, now: datetime, expires_at: datetime
+) -> None:
+    """Store an archive token if there is no valid one."""
+    values = {"user_id": user_id, "key_hash": key_hash, "now": now, "expires_at": expires_at}
+    await session.execute(_CREATE_ARCHIVE_TOKEN, values)
+
+
+async def email_is_taken(session: ReadSession, email: str, by_other_than: int | None = None) -> bool:
+    """Tell whether somebody else has this address, in any case of letters."""
+    found = await session.scalar(select(User.id).where(func.lower(User.email) == email.lower()))
+    return found is not None and found != by_other_than
