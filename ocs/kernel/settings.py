@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     )
 
     site_code_length: int = Field(3, ge=1, le=200, description="Longest site code the archive takes")
+    archive_requires_files: bool = Field(
+        True, description="Refuse records whose key says that their file is in our store when it is not"
+    )
     days_until_public: int = Field(365, ge=0, description="Default proprietary period, days")
     download_url_lifetime_s: int = Field(
         172_800, ge=60, description="Validity of a download address, seconds"
