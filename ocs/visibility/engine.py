@@ -506,8 +506,10 @@ class _Look:
         neg, pos = self.site.ha_limit_neg_h, self.site.ha_limit_pos_h
         if self.frame.latitude < 0:
             neg, pos = -pos, -neg
-        rise = half if neg <= -12 else np.minimum(half, -neg * np.pi / 12 / EARTH_RATE)
-        fall = half if pos >= 12 else np.minimum(half, pos * np.pi / 12 / EARTH_RATE)
+        rise = fall = half
+        if neg > -12 or pos < 12:
+            rise = np.minimum(half, -neg * np.pi / 12 / EARTH_RATE)
+            fall = np.minimum(half, pos * np.pi / 12 / EARTH_RATE)
         found = self._around_transits(transit, rise, fall)
         if self.site.zenith_blind_spot_deg >= 180:
             return empty()

@@ -223,6 +223,18 @@ def test_V23_hour_angle_limits_are_mirrored_in_the_south_for_stars_only() -> Non
     assert reached.max() > 2.1
 
 
+def test_V23_one_open_limit_ends_at_twelve_hours_for_a_star_that_never_sets() -> None:
+    north = place(69.0, 70.0, horizon_deg=15.0, ha_limit_pos_h=4.6)
+    star = icrs(146.0, 47.0)
+    found = seen(star, north, "2026-12-01T00:00", "2026-12-04T00:00")
+    middle_and_ends = np.concatenate(
+        (found + [[1_000_000, -1_000_000]], found.mean(axis=1).astype(int)[:, None]), 1
+    )
+    hour_angle = samples(TargetBatch.from_wire([star]), north, middle_and_ends.ravel()).hour_angle_h[0]
+    assert len(found)
+    assert (hour_angle <= 4.6).all()
+
+
 def test_V24_altitude_of_jupiter() -> None:
     times = [us(f"2012-02-01T{time}") for time in ("03:09", "03:10", "03:11", "03:31", "03:32")]
     altitude = samples(TargetBatch.from_wire([JUPITER]), HAWAII, times).altitude_deg[0]
