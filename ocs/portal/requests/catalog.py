@@ -1,197 +1,163 @@
-"""What can be asked for: the instruments as the rules of requests see them.
+"""The observatory as the rules of requests see it: look-ups that validation and durations need, made once.
 
-A `Catalog` is a frozen view on the observatory, with the look-ups that validation and durations need. It is
-built once per version of the configuration and then only read, from any thread.
+A `Catalog` belongs to one version of the configuration. It is only read, from any thread.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from ocs.portal.requests.schema_rules import Schema
-
-SCHEDULABLE = "SCHEDULABLE"
-DISABLED = "DISABLED"
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """A mode an instrument can be used in."""
-
-    id: int
-    name: str
-    code: str
-    overhead_s: float = 0.0
-    schedulable: bool = True
-    schema: Schema = field(default_factory=Schema)
-
-
-@dataclass(frozen=True, slots=True)
-class ModeGroup:
-    """The modes of one kind (readout, guiding, ...) of an instrument type; `by_code` has lower-case keys."""
-
-    id: int
-    type: str
-    default: str
-    by_code: Mapping[str, Mode]
-
-    def overhead_s(self, code: str) -> float:
-        """Return the overhead of a mode; that of the default mode for an unknown code, 0 without one."""
-        mode = self.by_code.get(code.lower()) or self.by_code.get(self.default.lower())
-        return mode.overhead_s if mode else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ElementGroup:
-    """Optical elements of one kind; `type` is plural, `by_code` maps lower case to the proper spelling."""
-
-    type: str
-    change_overhead_s: float
-    by_code: Mapping[str, str]
-
-    @property
-    def key(self) -> str:
-        """Name of the kind in a request: ``filter`` for ``filters``."""
-        return self.type.removesuffix("s")
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigurationRules:
-    """How an instrument type takes one type of configuration."""
-
-    code: str
-    name: str
-    change_overhead_s: float = 0.0
-    schedulable: bool = True
-    force_acquisition_off: bool = False
-    requires_optical_elements: bool = True
-    schema: Schema = field(default_factory=Schema)
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """The first science camera of an instrument type; `scale_arcsec` is the size of a pixel."""
-
-    pixels_x: int
-    pixels_y: int
-    max_rois: int
-    scale_arcsec: float
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentType:
-    """A type of instrument; the overheads of its telescope are those of its first instrument."""
-
-    code: str
-    name: str
-    category: str
-    fixed_overhead_per_exposure_s: float
-    config_front_padding_s: float
-    observation_front_padding_s: float
-    acquire_exposure_time_s: float
-    default_acceptability_threshold: float
-    default_configuration_type: str | None
-    allow_self_guiding: bool
-    schema: Schema
-    configuration_types: Mapping[str, ConfigurationRules]
-    modes: Mapping[str, ModeGroup]
-    elements: Mapping[str, ElementGroup]
-    camera: Camera
-    camera_orientation_deg: float
-    slew_rate_s_per_arcsec: float = 0.0
-    minimum_slew_overhead_s: float = 0.0
-    maximum_slew_overhead_s: float = 0.0
-    instrument_change_overhead_s: float = 0.0
-
-    def mode(self, kind: str, code: str) -> Mode | None:
-        """Return the mode with this code, None if there is none."""
-        group = self.modes.get(kind)
-        return group.by_code.get(code.lower()) if group else None
-
-
-_NO_OVERHEADS = InstrumentType(
-    code="",
-    name="",
-    category="",
-    fixed_overhead_per_exposure_s=0.0,
-    config_front_padding_s=0.0,
-    observation_front_padding_s=0.0,
-    acquire_exposure_time_s=0.0,
-    default_acceptability_threshold=90.0,
-    default_configuration_type=None,
-    allow_self_guiding=False,
-    schema=Schema(),
-    configuration_types={},
-    modes={},
-    elements={},
-    camera=Camera(0, 0, 0, 0.0),
-    camera_orientation_deg=0.0,
+from ocs.configdb.api import (
+    CameraGeometry,
+    ConfigurationType,
+    ElementGroup,
+    Instrument,
+    InstrumentType,
+    Mode,
+    Observatory,
+    Overheads,
+    Telescope,
 )
+from ocs.portal.requests.schema_rules import Schema
+from ocs.visibility.frame import Site
+
+PLACE_PARTS = ("telescope_class", "site", "enclosure", "telescope")
+SchemaOwner = InstrumentType | ConfigurationType | Mode
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an instrument is; `telescope_class` is that of its telescope."""
+    """Where an instrument is, in the spelling of requests; `telescope_class` is that of its telescope."""
 
+    telescope_class: str
     site: str
     enclosure: str
     telescope: str
-    telescope_class: str
+
+    @classmethod
+    def of(cls, telescope: Telescope) -> "Place":
+        """Return the place of a telescope."""
+        return cls(telescope.telescope_class, telescope.site.code, telescope.enclosure.code, telescope.code)
+
+    @property
+    def resource(self) -> str:
+        """`telescope.enclosure.site` in lower case, as downtimes name it."""
+        return f"{self.telescope}.{self.enclosure}.{self.site}".lower()
 
     def matches(self, location: Mapping[str, Any]) -> bool:
         """Tell whether every part that `location` names is this place's."""
-        return all(
-            not location.get(part) or location[part] == getattr(self, part)
-            for part in ("telescope_class", "site", "enclosure", "telescope")
-        )
+        return all(not location.get(part) or location[part] == getattr(self, part) for part in PLACE_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
-    """One instrument in an active telescope."""
+class Station:
+    """An instrument that is there: its type, its place, and whether everybody may use it."""
 
-    code: str
-    type: str
-    state: str
+    instrument: Instrument
+    type_code: str
     place: Place
+    is_schedulable: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Catalog:
-    """All instruments; `types` has the codes of the types, `instruments` only those of active telescopes."""
+    """What can be asked for.
 
-    version: int
-    types: Mapping[str, InstrumentType]
-    instruments: tuple[Instrument, ...]
-    places: frozenset[Place]
-    configuration_types: frozenset[str]
-    _canonical: Mapping[str, str] = field(default_factory=dict)
+    Parameters
+    ----------
+    observatory
+        The configuration; instruments that are disabled, or stand in something inactive, are not seen.
+    """
 
-    @property
-    def telescope_classes(self) -> list[str]:
-        """Classes of telescopes there are."""
-        return sorted({place.telescope_class for place in self.places})
+    def __init__(self, observatory: Observatory) -> None:
+        self.observatory = observatory
+        self.stations = tuple(
+            Station(item, item.instrument_type.code, Place.of(item.telescope), item.is_schedulable)
+            for item in observatory.find_instruments()
+        )
+        self.viewpoints: dict[Place, Site] = {
+            Place.of(item): _viewpoint(item) for item in observatory.telescopes if item.is_active
+        }
+        self.places = frozenset(Place.of(item) for item in observatory.telescopes)
+        self.configuration_types = frozenset(observatory.configuration_type_codes)
+        self._overheads: dict[str, Overheads] = {}
+        self._elements: dict[str, dict[str, ElementGroup]] = {}
+        self._geometry: dict[str, CameraGeometry | None] = {}
+        self._schemas: dict[SchemaOwner, Schema] = {}
 
-    def instrument_type(self, code: str) -> InstrumentType | None:
-        """Return a type by its code in any case."""
-        return self.types.get(self._canonical.get(code.upper(), code))
-
-    def overheads(self, code: str) -> InstrumentType:
-        """Return a type by its code; one without any overhead if it is not, or no longer, known."""
-        return self.instrument_type(code) or replace(_NO_OVERHEADS, code=code)
-
-    def usable(self, *, only_schedulable: bool) -> list[Instrument]:
-        """Return the instruments in operation, or all that are present."""
-        return [
-            item
-            for item in self.instruments
-            if (item.state == SCHEDULABLE if only_schedulable else item.state != DISABLED)
-        ]
+    def usable(self, *, only_schedulable: bool) -> list[Station]:
+        """Return the instruments in operation, or all that are there."""
+        return [item for item in self.stations if item.is_schedulable or not only_schedulable]
 
     def usable_types(self, *, only_schedulable: bool) -> list[str]:
         """Return the codes of the types that have a usable instrument, sorted."""
-        return sorted({item.type for item in self.usable(only_schedulable=only_schedulable)})
+        return sorted({item.type_code for item in self.usable(only_schedulable=only_schedulable)})
 
-    def classes_of(self, instrument_type: str) -> set[str]:
-        """Return the telescope classes an instrument type is found at."""
-        return {item.place.telescope_class for item in self.instruments if item.type == instrument_type}
+    def overheads(self, instrument_type: str) -> Overheads:
+        """Return what using an instrument type costs; nothing if it is not, or no longer, known."""
+        found = self._overheads.get(instrument_type)
+        if found is None:
+            found = self.observatory.overheads(instrument_type) or _NO_OVERHEADS
+            self._overheads[instrument_type] = found
+        return found
+
+    def elements(self, instrument_type: str) -> dict[str, ElementGroup]:
+        """Return the optical elements of an instrument type by kind (plural)."""
+        if instrument_type not in self._elements:
+            self._elements[instrument_type] = self.observatory.optical_elements(instrument_type)
+        return self._elements[instrument_type]
+
+    def geometry(self, instrument_type: str) -> CameraGeometry | None:
+        """Return what the cameras of an instrument type see."""
+        if instrument_type not in self._geometry:
+            self._geometry[instrument_type] = self.observatory.camera_geometry(instrument_type)
+        return self._geometry[instrument_type]
+
+    def schema(self, owner: SchemaOwner) -> Schema:
+        """Return the validation schema of an instrument type, a configuration type or a mode."""
+        if owner not in self._schemas:
+            self._schemas[owner] = Schema(owner.validation_schema)
+        return self._schemas[owner]
+
+
+@lru_cache(maxsize=2)
+def catalog_of(observatory: Observatory) -> Catalog:
+    """Return the catalog of a configuration; the same one as long as the configuration is the same."""
+    return Catalog(observatory)
+
+
+def _viewpoint(telescope: Telescope) -> Site:
+    return Site(
+        latitude_deg=telescope.lat_deg,
+        longitude_deg=telescope.lon_deg,
+        altitude_m=float(telescope.site.elevation_m),
+        horizon_deg=telescope.horizon_deg,
+        ha_limit_neg_h=telescope.ha_limit_neg_h,
+        ha_limit_pos_h=telescope.ha_limit_pos_h,
+        zenith_blind_spot_deg=telescope.zenith_blind_spot_deg,
+    )
+
+
+_NO_OVERHEADS = Overheads(
+    instrument_type=InstrumentType(
+        id=0,
+        code="",
+        name="",
+        category=None,
+        fixed_overhead_per_exposure_s=0.0,
+        observation_front_padding_s=0.0,
+        config_front_padding_s=0.0,
+        acquire_exposure_time_s=0.0,
+        default_acceptability_threshold_percent=90.0,
+        default_configuration_type=None,
+        allow_self_guiding=False,
+        validation_schema={},
+        configuration_types={},
+        mode_groups={},
+    ),
+    slew_rate_s_per_arcsec=0.0,
+    minimum_slew_overhead_s=0.0,
+    maximum_slew_overhead_s=0.0,
+    instrument_change_overhead_s=0.0,
+    element_change_overhead_s={},
+)

@@ -9,18 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocs.portal.requests.catalog import Catalog, InstrumentType
+from ocs.configdb.api import Overheads
+from ocs.portal.requests.catalog import Catalog
+
+_LONGEST_S = 2.0**53
 
 Wire = Mapping[str, Any]
 Separation = Callable[[Wire, Wire], float]
 
 
-def exposures_s(instrument: InstrumentType, instrument_config: Wire) -> float:
+def exposures_s(overheads: Overheads, instrument_config: Wire) -> float:
     """Return the time of one instrument configuration: exposures with their readouts."""
-    readout = instrument.modes.get("readout")
-    readout_s = readout.overhead_s(instrument_config.get("mode") or "") if readout else 0.0
-    each: float = instrument_config["exposure_time"] + instrument.fixed_overhead_per_exposure_s + readout_s
-    return float(instrument_config["exposure_count"] * each)
+    each_s = instrument_config["exposure_time"] + overheads.instrument_type.exposure_overhead_s(
+        instrument_config.get("mode") or ""
+    )
+    return float(instrument_config["exposure_count"] * each_s)
 
 
 def is_repeat(configuration: Wire) -> bool:
@@ -28,7 +31,7 @@ def is_repeat(configuration: Wire) -> bool:
     return "REPEAT" in configuration["type"]
 
 
-def configuration_s(instrument: InstrumentType, configuration: Wire, *, padded: bool = True) -> float:
+def configuration_s(overheads: Overheads, configuration: Wire, *, padded: bool = True) -> float:
     """Return the time of a configuration alone, without what its place in the sequence adds.
 
     Parameters
@@ -38,8 +41,8 @@ def configuration_s(instrument: InstrumentType, configuration: Wire, *, padded: 
     """
     if is_repeat(configuration) and configuration.get("repeat_duration"):
         return float(configuration["repeat_duration"])
-    total = sum(exposures_s(instrument, item) for item in configuration["instrument_configs"])
-    return total + (instrument.config_front_padding_s if padded else 0.0)
+    total = sum(exposures_s(overheads, item) for item in configuration["instrument_configs"])
+    return total + (overheads.instrument_type.config_front_padding_s if padded else 0.0)
 
 
 @dataclass(slots=True)
@@ -52,38 +55,40 @@ class _Sequence:
     configuration_type: str = ""
 
 
-def _element_changes_s(instrument: InstrumentType, configuration: Wire, before: Wire) -> tuple[float, Wire]:
+def _element_changes_s(overheads: Overheads, configuration: Wire, before: Wire) -> tuple[float, Wire]:
     total = 0.0
     for item in configuration["instrument_configs"]:
         elements: Wire = item.get("optical_elements") or {}
         changed = [key for key, code in elements.items() if before.get(key) != code]
-        groups = [instrument.elements[f"{key}s"] for key in changed if f"{key}s" in instrument.elements]
-        total += max((group.change_overhead_s for group in groups), default=0.0)
+        costs_s = [overheads.element_change_overhead_s.get(f"{key}s", 0.0) for key in changed]
+        total += max(costs_s, default=0.0)
         before = elements
     return total, before
 
 
-def _slew_s(instrument: InstrumentType, before: Wire | None, target: Wire, separation: Separation) -> float:
+def _slew_s(overheads: Overheads, before: Wire | None, target: Wire, separation: Separation) -> float:
     if before is None or before.get("type") != "ICRS" or target.get("type") != "ICRS":
-        return instrument.maximum_slew_overhead_s
+        return overheads.maximum_slew_overhead_s
     if before == target:
         return 0.0
-    rate = instrument.slew_rate_s_per_arcsec
+    rate = overheads.slew_rate_s_per_arcsec
     way_s = separation(before, target) * rate if rate else 0.0
-    return min(max(way_s, instrument.minimum_slew_overhead_s), instrument.maximum_slew_overhead_s)
+    return min(max(way_s, overheads.minimum_slew_overhead_s), overheads.maximum_slew_overhead_s)
 
 
-def _acquisition_s(instrument: InstrumentType, acquisition: Wire) -> float:
-    mode = instrument.mode("acquisition", acquisition.get("mode") or "OFF")
+def _acquisition_s(overheads: Overheads, acquisition: Wire) -> float:
+    mode = overheads.instrument_type.modes("acquisition").mode(acquisition.get("mode") or "OFF")
     if mode is None or mode.code == "OFF":
         return 0.0
-    return mode.overhead_s + (acquisition.get("exposure_time") or instrument.acquire_exposure_time_s)
+    return mode.overhead_s + (
+        acquisition.get("exposure_time") or overheads.instrument_type.acquire_exposure_time_s
+    )
 
 
-def _guiding_s(instrument: InstrumentType, guiding: Wire) -> float:
+def _guiding_s(overheads: Overheads, guiding: Wire) -> float:
     if guiding.get("optional", True):
         return 0.0
-    mode = instrument.mode("guiding", guiding.get("mode") or "OFF")
+    mode = overheads.instrument_type.modes("guiding").mode(guiding.get("mode") or "OFF")
     return mode.overhead_s if mode and mode.code != "OFF" else 0.0
 
 
@@ -121,20 +126,19 @@ def steps(catalog: Catalog, configurations: Sequence[Wire], separation: Separati
     at = _Sequence()
     result = []
     for configuration in configurations:
-        instrument = catalog.overheads(configuration["instrument_type"])
+        code: str = configuration["instrument_type"]
+        overheads = catalog.overheads(code)
         target: Wire = configuration.get("target") or {}
-        changes_s, elements = _element_changes_s(instrument, configuration, at.elements)
-        added_s = changes_s + _slew_s(instrument, at.target, target, separation)
-        added_s += _acquisition_s(instrument, configuration.get("acquisition_config") or {})
-        added_s += _guiding_s(instrument, configuration.get("guiding_config") or {})
-        if instrument.code != at.instrument_type:
-            added_s += instrument.instrument_change_overhead_s
+        changes_s, elements = _element_changes_s(overheads, configuration, at.elements)
+        added_s = changes_s + _slew_s(overheads, at.target, target, separation)
+        added_s += _acquisition_s(overheads, configuration.get("acquisition_config") or {})
+        added_s += _guiding_s(overheads, configuration.get("guiding_config") or {})
+        if code != at.instrument_type:
+            added_s += overheads.instrument_change_overhead_s
         if configuration["type"] != at.configuration_type:
-            rules = instrument.configuration_types.get(configuration["type"])
-            added_s += rules.change_overhead_s if rules else 0.0
-        alone_s = configuration_s(instrument, configuration)
-        result.append(Step(instrument.code, alone_s, added_s, changes_s))
-        at = _Sequence(elements, target, instrument.code, configuration["type"])
+            added_s += overheads.config_change_overhead_s(configuration["type"])
+        result.append(Step(code, configuration_s(overheads, configuration), added_s, changes_s))
+        at = _Sequence(elements, target, code, configuration["type"])
     return result
 
 
@@ -151,8 +155,8 @@ class Duration:
 
 
 def whole(seconds: float) -> int:
-    """Round up to whole seconds, forgiving the last bits of a sum of floats."""
-    return math.ceil(round(seconds, 6))
+    """Round up to whole seconds, forgiving the last bits of a sum of floats; at most 2**53."""
+    return math.ceil(round(min(seconds, _LONGEST_S), 6))
 
 
 def request_duration(
@@ -168,7 +172,7 @@ def request_duration(
     total = sum(by_type.values())
     for code, seconds in by_type.items():
         share = seconds / total if total else 1 / len(by_type)
-        by_type[code] = seconds + share * catalog.overheads(code).observation_front_padding_s
+        by_type[code] = seconds + share * catalog.overheads(code).instrument_type.observation_front_padding_s
     return Duration(by_type)
 
 
@@ -199,9 +203,9 @@ def remaining_s(
     current_s = 0.0
     if include_current and 1 <= priority <= len(sequence):
         current = configurations[priority - 1]
-        instrument = catalog.overheads(current["instrument_type"])
+        overheads = catalog.overheads(current["instrument_type"])
         current_s = (
-            configuration_s(instrument, current, padded=False) + sequence[priority - 1].element_changes_s
+            configuration_s(overheads, current, padded=False) + sequence[priority - 1].element_changes_s
         )
     return later_s + rounds_s + current_s
 

@@ -1,5 +1,172 @@
 """Addresses of the request groups."""
 
-from ocs.kernel.wire.route import make_router
+from typing import Annotated, Any
+
+from fastapi import Body, Path, Query, Request
+
+from ocs.kernel import changes
+from ocs.kernel.errors import InvalidInput
+from ocs.kernel.security import PortalCaller, PortalStaff, PortalUser
+from ocs.kernel.wire.pages import Page, limit_anonymous, page_bytes, page_of
+from ocs.kernel.wire.route import ClockDep, JsonBytes, Reading, SettingsDep, Writing, make_router
+from ocs.kernel.wire.types import iso_z, parse_utc
+from ocs.portal.requests import documents, service
+from ocs.portal.requests.schemas import (
+    Documented,
+    GroupFilters,
+    LastChangeOut,
+    RequestFilters,
+    RequestGroupIn,
+    RequestGroupOut,
+    RequestOut,
+    SchedulableFilters,
+    SchedulableGroupOut,
+    SuspensionOut,
+    ValidationOut,
+)
 
 router = make_router("requests")
+
+PageDep = page_of(10)
+Id = Annotated[int, Path(ge=0, le=2**63 - 1)]
+GroupBody = Annotated[Any, Documented(RequestGroupIn), Body()]
+
+
+def _json(value: Any, status: int = 200) -> JsonBytes:
+    return JsonBytes(documents.dumps(value), status)
+
+
+@router.get("/api/requestgroups/", summary="List request groups", response_model=Page[RequestGroupOut])
+async def list_requestgroups(
+    request: Request,
+    session: Reading,
+    caller: PortalCaller,
+    filters: Annotated[GroupFilters, Query()],
+    page: PageDep,  # type: ignore[valid-type]
+) -> JsonBytes:
+    """Return the request groups the caller may see, newest first unless ordered otherwise."""
+    limit_anonymous(request, page, is_authenticated=caller.is_authenticated)
+    count, rows = await service.list_groups(session, caller, filters, page)
+    return page_bytes(request, page, count, rows)
+
+
+@router.post(
+    "/api/requestgroups/", summary="Submit a request group", status_code=201, response_model=RequestGroupOut
+)
+async def create_requestgroup(
+    session: Writing, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody
+) -> JsonBytes:
+    """Check a request group and store it for scheduling."""
+    return _json(await service.submit(session, caller, settings, clock.now(), sent), 201)
+
+
+@router.post("/api/requestgroups/validate/", summary="Check a request group", response_model=ValidationOut)
+async def validate_requestgroup(
+    session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody
+) -> JsonBytes:
+    """Check a request group as submission does, store nothing; answers 200 whatever is found."""
+    group, errors, rules = await service.validate(session, caller, settings, clock.now(), sent)
+    report = {} if group is None else service.duration_report(group, rules)
+    return _json({"request_durations": report, "errors": errors or {}})
+
+
+@router.post(
+    "/api/requestgroups/max_allowable_ipp/",
+    summary="Ask for the range of priorities",
+    response_model=dict[str, Any],
+)
+async def max_allowable_ipp(
+    session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody
+) -> JsonBytes:
+    """Return the intra-proposal priorities a group could have, by semester and instrument type."""
+    return _json(await service.max_allowable_ipp(session, caller, settings, clock.now(), sent))
+
+
+@router.get(
+    "/api/requestgroups/schedulable_requests/",
+    summary="List what may be scheduled",
+    response_model=list[SchedulableGroupOut],
+)
+async def schedulable_requests(
+    session: Reading,
+    _caller: PortalStaff,
+    clock: ClockDep,
+    settings: SettingsDep,
+    filters: Annotated[SchedulableFilters, Query()],
+) -> JsonBytes:
+    """Return the open groups with time left and a window that starts in the given range, for schedulers."""
+    return JsonBytes(await service.schedulable_page(session, filters, settings, clock.now()))
+
+
+@router.get("/api/requestgroups/{id}/", summary="Show a request group", response_model=RequestGroupOut)
+async def show_requestgroup(session: Reading, caller: PortalCaller, id: Id) -> JsonBytes:  # noqa: A002
+    """Return one request group."""
+    return _json(await service.show_group(session, caller, id))
+
+
+@router.post(
+    "/api/requestgroups/{id}/cancel/", summary="Cancel a request group", response_model=RequestGroupOut
+)
+async def cancel_requestgroup(
+    session: Writing,
+    caller: PortalUser,
+    clock: ClockDep,
+    id: Id,  # noqa: A002
+) -> JsonBytes:
+    """Cancel a group and its open requests; doing so twice is no error."""
+    return _json(await service.cancel(session, caller, id, clock.now()))
+
+
+@router.get("/api/requests/", summary="List requests", response_model=Page[RequestOut])
+async def list_requests(
+    request: Request,
+    session: Reading,
+    caller: PortalCaller,
+    filters: Annotated[RequestFilters, Query()],
+    page: PageDep,  # type: ignore[valid-type]
+) -> JsonBytes:
+    """Return the requests the caller may see, newest first unless ordered otherwise."""
+    limit_anonymous(request, page, is_authenticated=caller.is_authenticated)
+    count, rows = await service.list_requests(session, caller, filters, page)
+    return page_bytes(request, page, count, rows)
+
+
+@router.get("/api/requests/{id}/", summary="Show a request", response_model=RequestOut)
+async def show_request(
+    session: Reading,
+    caller: PortalCaller,
+    id: Id,  # noqa: A002
+    filters: Annotated[RequestFilters, Query()],
+) -> JsonBytes:
+    """Return one request."""
+    return _json(await service.show_request(session, caller, id, filters))
+
+
+@router.patch("/api/requests/{id}/", summary="Suspend a request", response_model=SuspensionOut)
+async def suspend_request(
+    session: Writing,
+    caller: PortalStaff,
+    clock: ClockDep,
+    id: Id,  # noqa: A002
+    filters: Annotated[RequestFilters, Query()],
+    sent: Annotated[dict[str, Any], Body()],
+) -> JsonBytes:
+    """Keep a pending request from being scheduled until `suspend_until`; null lets it be scheduled again."""
+    if "suspend_until" not in sent:
+        raise InvalidInput.whole("Only suspend_until can be changed; send it.")
+    try:
+        until = None if sent["suspend_until"] is None else parse_utc(sent["suspend_until"])
+    except ValueError as error:
+        raise InvalidInput.fields(suspend_until=str(error)) from error
+    await service.suspend(session, caller, id, filters, until, clock.now())
+    return _json({"suspend_until": until and iso_z(until)})
+
+
+@router.get("/api/last_changed/", summary="Ask when requests last changed", response_model=LastChangeOut)
+async def last_changed(
+    session: Reading, _caller: PortalStaff, telescope_class: Annotated[list[str] | None, Query()] = None
+) -> JsonBytes:
+    """Return the time of the latest change that concerns schedulers, of some telescope classes or of all."""
+    keys = [item for item in telescope_class or [] if item] or ["all"]
+    moment, _ = await changes.last_change(session, "requests", keys)
+    return _json({"last_change_time": moment})

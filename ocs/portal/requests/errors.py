@@ -1,0 +1,24 @@
+"""What can go wrong with request groups."""
+
+from ocs.kernel.errors import InvalidInput
+
+
+class NotCancellable(InvalidInput):
+    """A group that is over cannot be cancelled."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(body={"errors": [f"This request group is {state} and cannot be canceled."]})
+
+
+class NotPending(InvalidInput):
+    """Only what is pending can be suspended."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(body=[f"This request is {state}; only PENDING requests can be suspended."])
+
+
+class NothingVisible(InvalidInput):
+    """No window of a cadence can be observed."""
+
+    def __init__(self) -> None:
+        super().__init__(body={"errors": "No window of this cadence is long enough and visible."})
