@@ -176,7 +176,7 @@ class Intervals:
         """Copies of the intervals of owner ``of[p]`` under the new owner ``p``, and where each came from."""
         wanted = _ints(of)
         begin, end = np.searchsorted(self.owner, wanted, "left"), np.searchsorted(self.owner, wanted, "right")
-        owner, source = _ranges(begin, end)
+        owner, source = index_ranges(begin, end)
         return Intervals(owner, self.start_s[source], self.end_s[source]), source
 
     def intersect(self, other: Intervals) -> tuple[Intervals, IntArray, IntArray]:
@@ -185,7 +185,7 @@ class Intervals:
         base, other_base = self.owner * span - origin, other.owner * span - origin
         start, end = self.start_s + base, self.end_s + base
         begin = np.searchsorted(other.end_s + other_base, start, "right")
-        mine, theirs = _ranges(begin, np.searchsorted(other.start_s + other_base, end, "left"))
+        mine, theirs = index_ranges(begin, np.searchsorted(other.start_s + other_base, end, "left"))
         lo = np.maximum(self.start_s[mine], other.start_s[theirs])
         hi = np.minimum(self.end_s[mine], other.end_s[theirs])
         return Intervals(self.owner[mine], lo, hi), mine, theirs
@@ -202,7 +202,9 @@ class Intervals:
         gap_start = np.concatenate((edge[0], other.end_s + other_base))
         gap_end = np.concatenate((other.start_s + other_base, edge[1]))
         start, end = self.start_s + base, self.end_s + base
-        mine, gap = _ranges(np.searchsorted(gap_end, start, "right"), np.searchsorted(gap_start, end, "left"))
+        mine, gap = index_ranges(
+            np.searchsorted(gap_end, start, "right"), np.searchsorted(gap_start, end, "left")
+        )
         lo, hi = np.maximum(start[mine], gap_start[gap]), np.minimum(end[mine], gap_end[gap])
         keep = hi > lo
         back = base[mine][keep]
@@ -231,7 +233,7 @@ def _timeline(*times: IntArray) -> tuple[int, int]:
     return origin, max(int(t.max()) for t in filled) - origin + 2
 
 
-def _ranges(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
+def index_ranges(begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
     """For every i all j in [begin[i], end[i]): the repeated i and the j, both flat."""
     count = np.maximum(end - begin, 0)
     index = np.repeat(np.arange(len(count), dtype=np.int64), count)
@@ -428,7 +430,7 @@ def rows_of(problem: Problem, request: IntArray, telescope: IntArray, start_s: I
     """Index of the row that allows each observation, -1 where none does; shape (S,)."""
     begin = np.searchsorted(problem.row_request, request, "left")
     end = np.searchsorted(problem.row_request, request, "right")
-    which, row = _ranges(begin, end)
+    which, row = index_ranges(begin, end)
     fits = (
         (problem.block_telescope[problem.row_block[row]] == telescope[which])
         & (problem.row_lo_s[row] <= start_s[which])

@@ -22,8 +22,7 @@ from ocs.scheduler.solver.budget import Budget
 ALL_COLUMNS = 8_000
 INTERVAL_ENDS = 48
 CUTS_PER_BLOCK = 6
-STALLED_ROUNDS = 4
-FAR = 1.08
+STALLED_ROUNDS = 1
 COLUMN_MARGIN = 0.03
 
 
@@ -189,15 +188,13 @@ class Relaxation:
     # -- linear program
     # -----------------------------------------------------------------------------------------
 
-    def solve(self, start: Prices, floor: float, budget: Budget, seconds: float) -> Prices:
+    def solve(self, start: Prices, budget: Budget, seconds: float) -> Prices:
         """Solve the linear program, adding columns and energy rows while they help and time lasts.
 
         Parameters
         ----------
         start : Prices
             Choose the first columns; returned when nothing better is found.
-        floor : float
-            Worth of a known schedule; energy rows are looked for only while the bound is far above it.
         budget : Budget
         seconds : float
             At most this much of the budget.
@@ -231,7 +228,8 @@ class Relaxation:
                 columns |= missing
                 continue
             stalled = stalled + 1 if improved < 1e-5 * bound else 0
-            if prices.bound < FAR * floor or not self._separate(value):
+            # In large problems another solve costs more than energy rows have been seen to gain.
+            if len(columns) > ALL_COLUMNS or not self._separate(value):
                 break
         return prices
 

@@ -20,14 +20,16 @@ from ocs.scheduler.problem import (
 )
 from ocs.scheduler.solver.annealing import Annealer
 from ocs.scheduler.solver.budget import Budget
+from ocs.scheduler.solver.cells import CellPrices
 from ocs.scheduler.solver.neighbourhood import Improvement, Neighbourhood
-from ocs.scheduler.solver.relaxation import Prices, Relaxation
+from ocs.scheduler.solver.relaxation import ALL_COLUMNS, Prices, Relaxation
 from ocs.scheduler.solver.sequences import Sequences, preferred_rows
 from ocs.scheduler.solver.timing import start_times
 
 OPTIMAL_GAP = 1e-6
 SUBGRADIENT_STEPS = 150
 RELAXATION_SHARE = 0.35
+FAR = 1.08
 TIMING_SHARE = 0.04
 CANDIDATES = 20
 BLOCK_SECONDS, LONGEST_BLOCK_SECONDS = 0.2, 3.0
@@ -164,10 +166,15 @@ class _Search:
         self.keep("prices")
         if quick or self.done:
             return
-        self.prices = self.relaxation.solve(
-            self.prices, self.best_objective, self.budget, RELAXATION_SHARE * self.budget.seconds
-        )
-        self.keep("relaxation")
+        share_s = RELAXATION_SHARE * self.budget.seconds
+        crowded = self.prices.bound > FAR * self.best_objective
+        if crowded:
+            cells = CellPrices(self.relaxation)
+            self.prices = cells.ascend(self.prices, self.best_objective, self.budget, share_s)
+            self.keep("cells")
+        if not crowded or len(self.problem.row_request) <= ALL_COLUMNS:
+            self.prices = self.relaxation.solve(self.prices, self.budget, share_s)
+            self.keep("relaxation")
         self.preferred = preferred_rows(self.problem, self.prices.row_price)
         if self.done:
             return
