@@ -59,9 +59,9 @@ class Kind:
     key
         Field that identifies it.
     unique
-        Groups of fields that no two share, ignoring case. The first field of a single code is blamed.
-    natural
-        Fields by which people name it, for messages; empty for what has a name in its owner only.
+        Groups of fields that no two share.
+    folds_case
+        Whether codes that differ in case only count as the same.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Kind:
     references: Mapping[str, Reference] = field(default_factory=dict)
     members: Mapping[str, Members] = field(default_factory=dict)
     unique: tuple[tuple[str, ...], ...] = ()
+    folds_case: bool = False
 
     @property
     def table(self) -> Table:
@@ -110,7 +111,7 @@ def _members(kind: str, model: type[Base], owner: str, member: str, *, keep_one:
 REFUSE, FORCE, OWNED = OnDelete.REFUSE, OnDelete.FORCE, OnDelete.OWNED
 
 _ALL = (
-    Kind("site", "sites", "Site", models.Site, unique=(("code",),)),
+    Kind("site", "sites", "Site", models.Site, unique=(("code",),), folds_case=True),
     Kind(
         "enclosure",
         "enclosures",
@@ -118,6 +119,7 @@ _ALL = (
         models.Enclosure,
         references={"site_id": Reference("site", FORCE)},
         unique=(("code", "site_id"),),
+        folds_case=True,
     ),
     Kind(
         "telescope",
@@ -126,6 +128,7 @@ _ALL = (
         models.Telescope,
         references={"enclosure_id": Reference("enclosure", FORCE)},
         unique=(("code", "enclosure_id"),),
+        folds_case=True,
     ),
     Kind("camera_type", "cameratypes", "CameraType", models.CameraType, unique=(("name",),)),
     Kind("optical_element", "opticalelements", "OpticalElement", models.OpticalElement, unique=(("code",),)),
@@ -153,6 +156,7 @@ _ALL = (
             )
         },
         unique=(("code",),),
+        folds_case=True,
     ),
     Kind(
         "configuration_type",
@@ -182,6 +186,7 @@ _ALL = (
             "default_configuration_type": Reference("configuration_type", REFUSE),
         },
         unique=(("code",),),
+        folds_case=True,
     ),
     Kind(
         "configuration_type_properties",
@@ -223,6 +228,7 @@ _ALL = (
             )
         },
         unique=(("code", "telescope_id"),),
+        folds_case=True,
     ),
 )
 

@@ -106,13 +106,6 @@ class Editor:
         self.state.put(kind, row)
         return row
 
-    def touch(self, kind: str, key: Key) -> None:
-        """Give a thing a new `modified` and a version although no field of it changed."""
-        old = self.state.get(kind, key)
-        assert old is not None
-        self._remember(kind, key, old)
-        self.state.put(kind, {**old, "modified": self._modified})
-
     def delete(self, kind: str, key: Key) -> None:
         """Take a thing away."""
         self._remember(kind, key, self.state.get(kind, key))
