@@ -192,6 +192,7 @@ async def assemble(
         solver_pool=CpuPool(idle_s=settings.solver_idle_s),
         reader_pool=CpuPool(idle_s=settings.solver_idle_s),
     )
+    stack.push_async_callback(runtime.objects.close)
     stack.callback(runtime.solver_pool.close)
     stack.callback(runtime.reader_pool.close)
     return runtime
