@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ocs.visibility.intervals import Intervals, coalesce, subtract, union
+from ocs.visibility.intervals import Intervals, coalesce, empty, subtract, union
 
 Float = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -21,6 +21,7 @@ Exact = Callable[[Index, Float], Float]
 
 ROW_BITS = 43  # 2**43 microseconds are 101 days; no frame is longer
 ROW_MASK = (1 << ROW_BITS) - 1
+ENOUGH_S = 0.05  # the step after one as short as this would be about a millisecond
 
 
 def keyed(rows: NDArray[np.integer], start_s: Float, end_s: Float) -> Intervals:
@@ -66,7 +67,7 @@ def positive(
         (C,) columns to report on. Each run of active columns has an inactive column of the same spacing on
         either side, which only supports the interpolation.
     exact
-        Gives the function at (rows (K,), seconds (K,)); improves each edge by two secant steps.
+        Gives the function at (rows (K,), seconds (K,)); each edge is then refined on it.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def positive(
         Keyed intervals, sorted and disjoint.
     """
     if not active.any():
-        return np.empty((0, 2), np.int64)
+        return empty()
     is_in = (values >= 0) & active
     first = active.copy()
     first[1:] &= ~active[:-1]
@@ -104,37 +105,54 @@ def _edges(values: Float, times_s: Float, row: Index, cell: Index, col: Index, e
     a1 = right - before / 3 - left / 2 - after / 6
     a2 = (before + right) / 2 - left
     a3 = (after - before) / 6 + (left - right) / 2
+    low, high = np.zeros_like(left), np.ones_like(left)
     x = left / (left - right)
-    for _ in range(4):
+    for _ in range(12):
+        value = left + x * (a1 + x * (a2 + x * a3))
+        is_left = (value >= 0) == (left >= 0)
+        low, high = np.where(is_left, x, low), np.where(is_left, high, x)
         slope = a1 + x * (2 * a2 + x * 3 * a3)
-        slope = np.where(slope == 0, 1e-300, slope)
-        x = np.clip(x - (left + x * (a1 + x * (a2 + x * a3))) / slope, 0.0, 1.0)
-    step = times_s[cell + 1] - times_s[cell]
-    root = times_s[cell] + x * step
+        new = x - value / np.where(slope == 0, np.inf, slope)
+        new = np.where((low <= new) & (new <= high), new, (low + high) / 2)
+        move, x = np.abs(new - x).max(), new
+        if move < 1e-8:
+            break
+    start, step = times_s[cell], times_s[cell + 1] - times_s[cell]
+    root = start + x * step
     if exact is not None:
-        slope = a1 + x * (2 * a2 + x * 3 * a3)
-        root = _polish(exact, row, root, slope / step, step)
-    instants[roots] = np.clip(root, times_s[cell], times_s[cell + 1])
+        slope = (a1 + x * (2 * a2 + x * 3 * a3)) / step
+        root = _refine(exact, row, root, start, start + step, left >= 0, slope)
+    instants[roots] = root
     return instants
 
 
-def _polish(exact: Exact, row: Index, root: Float, slope: Float, step: Float) -> Float:
-    """Return roots after Newton's step on the exact function, and a secant step where the first was long.
+def _refine(
+    exact: Exact, row: Index, root: Float, low: Float, high: Float, rises: NDArray[np.bool_], slope: Float
+) -> Float:
+    """Return sign changes of the exact function between `low` and `high`.
 
-    A step of over a tenth of the grid is not believed: the curve only just touches zero there.
+    Newton's step with the given slope, then secants, halving the bracket where these leave it; mostly one or
+    two evaluations. `rises` tells on which side the function is positive: True before the root.
     """
-    value, slope = exact(row, root), np.where(slope == 0, np.inf, slope)
-    for is_last in (False, True):
-        move = value / slope
-        move = np.where(np.abs(move) < step / 10, move, 0.0)
-        root = root - move
-        if is_last or np.abs(move).max() < 0.5:
+    root, low, high, slope = root.copy(), low.copy(), high.copy(), slope.copy()
+    todo = np.arange(len(root))
+    last_root, last_value = root, np.full(len(root), np.nan)
+    for _ in range(40):
+        here = root[todo]
+        value = exact(row[todo], here)
+        with np.errstate(all="ignore"):
+            secant = (value - last_value) / (here - last_root)
+            slope[todo] = np.where(np.isfinite(secant) & (secant != 0), secant, slope[todo])
+            new = here - value / slope[todo]
+        is_before = (value >= 0) == rises[todo]
+        low[todo], high[todo] = np.where(is_before, here, low[todo]), np.where(is_before, high[todo], here)
+        is_within = (low[todo] <= new) & (new <= high[todo])
+        new = np.where(is_within, new, (low[todo] + high[todo]) / 2)
+        root[todo] = new
+        going_on = np.abs(new - here) > ENOUGH_S
+        last_root, last_value, todo = here[going_on], value[going_on], todo[going_on]
+        if not len(todo):
             break
-        new = exact(row, root)
-        slope = np.where(
-            (np.abs(move) > 1e-3) & (new != value), (value - new) / np.where(move == 0, 1.0, move), slope
-        )
-        value = new
     return root
 
 
@@ -148,20 +166,23 @@ def _excursions(
     before, here, after = values[row, col], values[row, col + 1], values[row, col + 2]
     bend = before + after - 2 * here
     swing = after - before
-    hidden = (swing * swing > 8 * bend * here) & (here * bend > 0) & (before * here > 0) & (after * here > 0)
+    hidden = (swing * swing > 8 * bend * here) & (here * bend > 0)
+    hidden &= (before * here > 0) & (after * here > 0)
     row, col, bend, swing, here = row[hidden], col[hidden], bend[hidden], swing[hidden], here[hidden]
     if not len(row):
-        return np.empty((0, 2), np.int64), np.empty((0, 2), np.int64)
-    a, b, c = bend / 2, swing / 2, here
-    width = np.sqrt(b * b - 4 * a * c)
+        return empty(), empty()
     step = times_s[col + 2] - times_s[col + 1]
-    middle = times_s[col + 1] - b / (2 * a) * step
-    half = width / (2 * np.abs(a)) * step
-    slope = np.sign(a) * width / step
+    a, b = bend / (2 * step * step), swing / (2 * step)
+    slope = np.sqrt(b * b - 4 * a * here)
+    middle = times_s[col + 1] - b / (2 * a)
+    half = slope / (2 * np.abs(a))
     start, end = middle - half, middle + half
+    is_dip = here > 0
     if exact is not None:
-        start = np.clip(_polish(exact, row, start, -slope, step), middle - step, middle)
-        end = np.clip(_polish(exact, row, end, slope, step), middle, middle + step)
+        is_real = (exact(row, middle) >= 0) != is_dip
+        row, middle, step, is_dip = row[is_real], middle[is_real], step[is_real], is_dip[is_real]
+        start, end, slope = start[is_real], end[is_real], np.where(is_dip, 1, -1) * slope[is_real]
+        start = _refine(exact, row, start, middle - step, middle, is_dip, -slope)
+        end = _refine(exact, row, end, middle, middle + step, ~is_dip, slope)
     found = keyed(row, start, end)
-    is_dip = c > 0
     return coalesce(found[is_dip]), coalesce(found[~is_dip])

@@ -32,7 +32,7 @@ MAS = math.radians(1 / 3_600_000)
 J2000_MJD = 51544.5
 UNIVERSAL_ABOVE = 0.98  # comets beyond this eccentricity are solved in universal variables
 MAX_TABLE_POINTS = 10_000
-SATELLITE_STEP_S = 30.0
+SATELLITE_STEP_S = 10.0  # a low satellite passes the zenith at a degree per second
 TABLE_STEP_S = 300.0
 
 _COMET_SCHEMES = ("MPC_COMET", "ASA_COMET", "JPL_MINOR_PLANET")

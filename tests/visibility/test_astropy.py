@@ -263,12 +263,9 @@ def margin_deg(case: Case, times_us: Float) -> Float:
             neg, pos = -pos, -neg
         hour_angle = topocentric(case, when, where, hadec)
         ha, dec = hour_angle.ha.wrap_at(12 * u.hourangle).hour, np.cos(hour_angle.dec.rad)
-        if neg > -12:
-            margins.append(
-                (ha - neg) * 15 * dec if pos < 12 else np.where(ha < neg, ha - neg, ha - neg) * 15 * dec
-            )
-        if pos < 12:
-            margins.append((pos - ha) * 15 * dec)
+        if neg > -12 or pos < 12:
+            away = np.abs((ha - (neg + pos) / 2 + 12) % 24 - 12)
+            margins.append(((pos - neg) / 2 - away) * 15 * dec)
         if limits["min_lunar_distance"] > 0.5:
             margins.append(target.separation(moon).deg - limits["min_lunar_distance"])
     if limits["max_lunar_phase"] < 0.99:
