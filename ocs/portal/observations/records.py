@@ -1,12 +1,12 @@
 """Plain values of the observations: what passes the door, and what the rules work on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from ocs.portal.observations.states import ObservationState, StatusState
-from ocs.portal.requests.states import ObservationType, Operator, State
+from ocs.portal.requests.states import ObservationType
 
 
 class TelescopeKey(NamedTuple):
@@ -15,44 +15,6 @@ class TelescopeKey(NamedTuple):
     site: str
     enclosure: str
     telescope: str
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as its observations need it.
-
-    `configurations` are the documents lists send, in the order of their priority. `windows` are (start, end);
-    `class_` is the telescope class, empty for requests people placed themselves, as are unnamed parts of
-    `place`.
-    """
-
-    id: int
-    state: State
-    group_id: int
-    group_state: State
-    proposal_id: str
-    submitter_id: int
-    observation_type: ObservationType
-    operator: Operator
-    ipp_value: float
-    telescope_class: str
-    place: TelescopeKey
-    repeats: int
-    threshold_percent: float
-    type_seconds: Mapping[str, float]
-    semester_id: str | None
-    configurations: Sequence[Mapping[str, Any]]
-    windows: Sequence[tuple[datetime, datetime]]
-
-    @property
-    def configuration_ids(self) -> tuple[int, ...]:
-        """Ids of the configurations, by priority."""
-        return tuple(item["id"] for item in self.configurations)
-
-    @property
-    def last_end(self) -> datetime | None:
-        """End of the last window; None without windows."""
-        return max((end for _, end in self.windows), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +70,6 @@ class Status:
     """One configuration of an observation, as stored."""
 
     id: int
-    observation_id: int
     configuration_id: int | None
     instrument_name: str
     guide_camera_name: str
@@ -118,8 +79,8 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """An observation, as stored."""
+class Observation:
+    """An observation, as stored, with its statuses in order."""
 
     id: int
     request_id: int
@@ -133,6 +94,7 @@ class Placed:
     ours: bool
     created: datetime
     modified: datetime
+    statuses: tuple[Status, ...]
 
 
 # --- what our own scheduler sees ------------------------------------------------------------------------

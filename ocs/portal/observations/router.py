@@ -1,5 +1,107 @@
 """Paths of the observations."""
 
-from ocs.kernel.wire.route import make_router
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Path, Query, Request, Response
+from pydantic import SkipValidation
+
+from ocs.kernel.security import PORTAL_DOOR, PortalCaller, PortalStaff
+from ocs.kernel.wire.pages import Page, limit_anonymous, page_bytes, page_of
+from ocs.kernel.wire.route import ClockDep, JsonBytes, Reading, Writing, make_router, unit_of_work
+from ocs.portal.observations import documents, schemas
+from ocs.portal.observations.service import posting, reading
 
 router = make_router("observations")
+PageDep = page_of(10)
+Id = Annotated[int, Path(ge=-(2**63), le=2**63 - 1)]
+
+
+async def _placer(request: Request) -> posting.Placer:
+    """Return the caller, who may place observations."""
+    principal = await PORTAL_DOOR.user(request)
+    return await posting.placer(await unit_of_work(request).read(), principal)
+
+
+PlacerDep = Annotated[posting.Placer, Depends(_placer)]
+SentObservations = Annotated[schemas.ObservationIn | list[schemas.ObservationIn], SkipValidation]
+
+
+@router.get("/api/observations/", response_model=Page[schemas.ScheduledObservation])
+@router.get("/api/schedule/", response_model=Page[schemas.ScheduledObservation], name="list_schedule")
+async def list_observations(
+    request: Request,
+    session: Reading,
+    caller: PortalCaller,
+    clock: ClockDep,
+    page: PageDep,  # type: ignore[valid-type]
+    filters: Annotated[schemas.ObservationFilters, Query()],
+) -> Response:
+    """List observations with their requests, the latest first."""
+    limit_anonymous(request, page, is_authenticated=caller.is_authenticated)
+    count, rows = await reading.list_observations(session, caller, filters, page, clock.now())
+    return page_bytes(request, page, count, rows)
+
+
+@router.post("/api/observations/", status_code=201, response_model=schemas.FlatObservation | schemas.Created)
+async def post_observations(
+    session: Writing, caller: PlacerDep, clock: ClockDep, sent: SentObservations
+) -> Response:
+    """Place one observation, or a list of which the good ones are stored and the others reported."""
+    body: Any = sent
+    if isinstance(body, list):
+        created, errors = await posting.post_list(session, caller, body, clock.now())
+        return JsonBytes(orjson.dumps({"num_created": created, "errors": errors}), 201)
+    observation = await posting.post_one(session, caller, body, clock.now())
+    return JsonBytes(orjson.dumps(documents.flat_form(observation)), 201)
+
+
+@router.get("/api/observations/filters/")
+async def get_observation_filters(session: Reading) -> schemas.AvailableFilters:
+    """Tell which filters the lists have."""
+    return await reading.available_filters(session)
+
+
+@router.get("/api/observations/{id}/", response_model=schemas.FlatObservation)
+async def get_observation(session: Reading, caller: PortalCaller, id: Id) -> Response:  # noqa: A002
+    """Return one observation with its statuses."""
+    return JsonBytes(orjson.dumps(documents.flat_form(await reading.find(session, caller, id))))
+
+
+@router.get("/api/requests/{id}/observations/", response_model=list[schemas.ListedObservation])
+async def list_observations_of_request(
+    session: Reading,
+    caller: PortalCaller,
+    id: Id,  # noqa: A002
+    filters: Annotated[schemas.RequestObservationFilters, Query()],
+) -> Response:
+    """List the observations of a request."""
+    found = await reading.of_request(session, caller, id, filters)
+    return JsonBytes(orjson.dumps([documents.summary_form(item) for item in found]))
+
+
+@router.get("/api/configurationstatus/", response_model=Page[schemas.StatusOut])
+async def list_configuration_statuses(
+    request: Request,
+    session: Reading,
+    caller: PortalStaff,
+    page: PageDep,  # type: ignore[valid-type]
+    filters: Annotated[schemas.StatusFilters, Query()],
+) -> Response:
+    """List how configurations go, the latest first."""
+    count, found = await reading.list_statuses(session, filters, page)
+    return page_bytes(request, page, count, [orjson.dumps(documents.status_form(item)) for item in found])
+
+
+@router.get("/api/configurationstatus/{id}/", response_model=schemas.StatusOut)
+async def get_configuration_status(session: Reading, caller: PortalStaff, id: Id) -> Response:  # noqa: A002
+    """Return how one configuration goes."""
+    return JsonBytes(orjson.dumps(documents.status_form(await reading.find_status(session, id))))
+
+
+@router.get("/api/last_scheduled/")
+async def get_last_scheduled(
+    session: Reading, caller: PortalStaff, site: Annotated[str | None, Query()] = None
+) -> schemas.LastScheduled:
+    """Tell when a site, or any, last got something new to do; one indexed read, made to be polled."""
+    return schemas.LastScheduled(last_schedule_time=await reading.last_scheduled(session, site))

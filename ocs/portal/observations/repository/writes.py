@@ -68,6 +68,9 @@ _REMOVE = text(
     """
 )
 _LOCK_TELESCOPE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_HOLD_REQUESTS = text(
+    "SELECT id FROM requests.request WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR SHARE"
+)
 _OPEN_AT = text(
     """
     SELECT id, request_id, start, "end", state, ours,
@@ -164,6 +167,14 @@ async def remove(session: WriteSession, ids: Iterable[int], now: datetime) -> li
 async def lock_telescope(session: WriteSession, telescope: TelescopeKey) -> None:
     """Let nobody else replace the schedule of a telescope until the transaction ends."""
     await session.execute(_LOCK_TELESCOPE, {"name": "ocs schedule " + ".".join(telescope)})
+
+
+async def hold_requests(session: WriteSession, ids: Iterable[int]) -> None:
+    """Let the states of requests not change until the transaction ends.
+
+    Whoever changes states locks in the order group, requests, observations, so nobody waits in a circle.
+    """
+    await session.execute(_HOLD_REQUESTS, {"ids": sorted(ids)})
 
 
 async def lock_open(

@@ -6,7 +6,6 @@ from datetime import datetime
 from ocs.kernel import changes
 from ocs.kernel.database import WriteSession
 from ocs.portal.observations.records import (
-    Asked,
     NewObservation,
     NewStatus,
     PlannedObservation,
@@ -14,25 +13,25 @@ from ocs.portal.observations.records import (
     ScheduleChange,
     TelescopeKey,
 )
-from ocs.portal.observations.repository import asked as requests
 from ocs.portal.observations.repository import writes
-from ocs.portal.requests.states import State
+from ocs.portal.requests import api as requests
+from ocs.portal.requests.api import RequestRecord, State
 
 
-def _same(planned: PlannedObservation, request: Asked, there: writes.OpenObservation) -> bool:
+def _same(planned: PlannedObservation, request: RequestRecord, there: writes.OpenObservation) -> bool:
     return (
         planned.request_id == there.request_id
         and planned.start == there.start
         and planned.end == there.end
-        and tuple(planned.instruments) * request.repeats == there.instruments
+        and tuple(planned.instruments) * request.configuration_repeats == there.instruments
     )
 
 
-def _new(planned: PlannedObservation, request: Asked, telescope: TelescopeKey) -> NewObservation:
+def _new(planned: PlannedObservation, request: RequestRecord, telescope: TelescopeKey) -> NewObservation:
     statuses = [
-        NewStatus(configuration_id, instrument, guide_camera)
-        for configuration_id, (instrument, guide_camera) in zip(
-            request.configuration_ids, planned.instruments, strict=True
+        NewStatus(configuration["id"], instrument, guide_camera)
+        for configuration, (instrument, guide_camera) in zip(
+            request.configurations, planned.instruments, strict=True
         )
     ]
     return NewObservation(
@@ -42,11 +41,11 @@ def _new(planned: PlannedObservation, request: Asked, telescope: TelescopeKey) -
         telescope=telescope,
         start=planned.start,
         end=planned.end,
-        statuses=statuses * request.repeats,
+        statuses=statuses * request.configuration_repeats,
     )
 
 
-def _fault(planned: PlannedObservation, request: Asked | None) -> str | None:
+def _fault(planned: PlannedObservation, request: RequestRecord | None) -> str | None:
     if planned.end <= planned.start:
         return "ends before it starts"
     if request is None:
@@ -69,8 +68,9 @@ async def replace_schedule(
 ) -> ScheduleChange:
     """Make `planned` the schedule of a telescope; see the door."""
     await writes.lock_telescope(session, telescope)
-    # Requests before observations, like everybody who changes states; see `requests.lock_group`.
-    known = await requests.asked(session, [item.request_id for item in planned], share=True)
+    ids = {item.request_id for item in planned}
+    await writes.hold_requests(session, ids)  # before observations, like everybody who changes states
+    known = await requests.load_requests(session, ids)
     there = await writes.lock_open(session, telescope, from_utc, until_utc)
     replaceable = {
         item.id: item for item in there if item.ours and item.state == "PENDING" and item.start >= from_utc
