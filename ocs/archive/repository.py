@@ -386,6 +386,11 @@ async def version(session: ReadSession, version_id: int) -> tuple[Version, str] 
     return None if row is None else (row[0], row[1])
 
 
+async def version_with(session: ReadSession, md5: str) -> Version | None:
+    """Return the version with these bytes."""
+    return (await session.scalars(select(Version).where(Version.md5 == md5))).one_or_none()
+
+
 def visible_thumbnails(
     principal: Principal, now_utc: datetime, filters: ThumbnailFilters
 ) -> Select[Thumbnail]:
