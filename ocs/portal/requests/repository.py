@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     Boolean,
     ColumnElement,
     DateTime,
@@ -491,15 +490,13 @@ async def set_states(
     states: Mapping[int, State],
     now: datetime,
 ) -> None:
-    """Write new states."""
-    if states:
-        new = func.unnest(
-            cast(list(states), ARRAY(BigInteger)), cast(list(states.values()), ARRAY(Text))
-        ).table_valued(column("id", BigInteger), column("state", Text), name="new")
+    """Write new states, one statement for each state that occurs."""
+    for state in sorted(set(states.values())):
+        ids = [id_ for id_, new in states.items() if new is state]
         await session.execute(
             update(model)
-            .where(model.id == new.c.id)
-            .values(state=new.c.state, modified=now)
+            .where(model.id.in_(ids))
+            .values(state=state, modified=now)
             .execution_options(synchronize_session=False)
         )
 
