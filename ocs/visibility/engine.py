@@ -917,14 +917,13 @@ def separation_arcsec(a: TargetBatch, b: TargetBatch, time_us: int) -> Float:
             f"Both batches must have the same number of targets, not {len(a)} and {len(b)}."
         )
     tt = int(to_tt(time_us))
-    bodies = window_frame(tt, tt + 1).bodies(np.array([(tt - window_frame(tt, tt + 1).zero_tt_us) * 1e-6]))[
-        :, 0
-    ]
-    seen = []
-    for batch in (a, b):
-        rows = np.arange(len(batch))
-        towards = _unit(batch.directions(rows, MJD_UNIX + tt / US_PER_DAY, bodies[:3]).T)
-        seen.append(_unit(towards + bodies[3:6, None] / LIGHT_AU_PER_DAY))
-    cross = np.linalg.norm(np.cross(seen[0], seen[1], axis=0), axis=0)
-    angle = np.degrees(np.arctan2(cross, dot(seen[0], seen[1]))) * 3600
-    return np.where((a.kind == SIDEREAL) & (b.kind == SIDEREAL), angle, np.nan)
+    window = window_frame(tt, tt + 1)
+    earth, velocity = np.split(window.bodies(np.array([(tt - window.zero_tt_us) * 1e-6]))[:6, 0], 2)
+    rows = np.flatnonzero((a.kind == SIDEREAL) & (b.kind == SIDEREAL))
+    beta = velocity[:, None] / LIGHT_AU_PER_DAY
+    mjd = MJD_UNIX + tt / US_PER_DAY
+    first, second = (_unit(_unit(batch.directions(rows, mjd, earth).T) + beta) for batch in (a, b))
+    cross = np.cross(first, second, axis=0)
+    angle = np.full(len(a), np.nan)
+    angle[rows] = np.degrees(np.arctan2(np.sqrt(dot(cross, cross)), dot(first, second))) * 3600
+    return angle

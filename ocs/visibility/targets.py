@@ -250,8 +250,8 @@ def _universal(days: Float, q: Float, e: Float) -> tuple[Float, Float, Float, Fl
     """
     mu = GAUSS_K * GAUSS_K
     alpha = mu * (1 - e) / q
-    period = np.where(e < 1, 2 * np.pi * mu / np.maximum(alpha, 1e-300) ** 1.5, np.inf)
-    days = days - np.where(e < 1, period * np.rint(days / period), 0.0)
+    period = 2 * np.pi * mu / np.where(e < 1, alpha, np.inf) ** 1.5  # 0 for open orbits
+    days = days - period * np.rint(days / np.where(period > 0, period, np.inf))
     t, sign = np.abs(days), np.sign(days)
     # Start from Barker's cubic, exact for the parabola; for hyperbolas never beyond asinh's bound.
     b = mu * e / 6
