@@ -311,8 +311,9 @@ async def _ping(engine: AsyncEngine) -> None:
 
 
 async def _check_schema(engine: AsyncEngine) -> None:
-    if not await schema.is_current(engine):
-        raise SchemaError("the database has another schema than this version")
+    async with engine.connect() as connection:
+        if not await schema.is_current(connection):
+            raise SchemaError("the database has an older schema than this version")
 
 
 async def _checked(check: Awaitable[None]) -> Check:

@@ -52,6 +52,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
             # FastAPI announces its own 422; ours is a 400 in the reference's shape.
             if operation.get("responses", {}).pop("422", None) is not None:
                 operation["responses"].setdefault("400", _ERROR)
+    for schema in document["components"].get("schemas", {}).values():
+        for field in schema.get("properties", {}).values():
+            if field.get("default") == "" and field.get("minLength", 0) > 0:
+                del field["default"]  # what a missing key means, but nothing that may be sent
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"].get("schemas", {}).pop(unused, None)
     return document

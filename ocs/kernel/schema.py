@@ -4,17 +4,21 @@ Each module has a branch of migrations of its own (`migrations/<module>/`), so t
 modules out and modules can grow without waiting for each other.
 """
 
-from collections.abc import Sequence
+import ast
+import re
+from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_ASSIGNMENT = re.compile(r"^(revision|down_revision|depends_on) = (.+)$", re.MULTILINE)
 MIGRATION_LOCK = 0x6F6373_02
 
 
@@ -30,8 +34,51 @@ def _migrations_dir() -> Path:
     return installed if installed.is_dir() else installed.parents[1] / "migrations"
 
 
-def alembic_config() -> Config:
+@cache
+def _revisions() -> dict[str, tuple[str, ...]]:
+    """Return what each revision of this version stands on, read without importing Alembic, which is slow."""
+    revisions: dict[str, tuple[str, ...]] = {}
+    for file in _migrations_dir().glob("*/[0-9]*.py"):
+        values = {name: ast.literal_eval(value) for name, value in _ASSIGNMENT.findall(file.read_text())}
+        below = (values["down_revision"], *(values["depends_on"] or ()))
+        revisions[values["revision"]] = tuple(name for name in below if name is not None)
+    return revisions
+
+
+def _with_all_below(names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += _revisions()[name]
+    return found
+
+
+async def is_current(connection: AsyncConnection) -> bool:
+    """Tell whether the database has exactly this version's schema.
+
+    Raises
+    ------
+    SchemaError
+        When the database is newer than this version.
+    """
+    exists = await connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
+    rows = (await connection.scalars(text("SELECT version_num FROM alembic_version"))).all() if exists else ()
+    if unknown := set(rows) - set(_revisions()):
+        raise SchemaError(
+            f"The database was written by a newer version of ocs (schema {', '.join(sorted(unknown))}); "
+            "install that version or restore a backup."
+        )
+    # A row stands for everything below it, also in other branches.
+    return _with_all_below(rows) == set(_revisions())
+
+
+def alembic_config() -> "Config":
     """Return the configuration of the migrations this package carries."""
+    from alembic.config import Config  # slow to import, and rarely needed
+
     root = _migrations_dir()
     config = Config()
     config.set_main_option("script_location", str(root))
@@ -42,38 +89,21 @@ def alembic_config() -> Config:
     return config
 
 
-def _is_current(connection: Connection) -> bool:
-    script = ScriptDirectory.from_config(alembic_config())
-    current = MigrationContext.configure(connection).get_current_heads()
-    if unknown := set(current) - {revision.revision for revision in script.walk_revisions()}:
-        raise SchemaError(
-            f"The database was written by a newer version of ocs (schema {', '.join(sorted(unknown))}); "
-            "install that version or restore a backup."
-        )
-    # The database does not name a head that another one depends on, so what is applied is everything below.
-    applied = {revision.revision for revision in script.iterate_revisions(current, "base")}
-    return applied >= set(script.get_heads())
-
-
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "heads")
 
 
-async def is_current(engine: AsyncEngine) -> bool:
-    """Tell whether the database has exactly this version's schema."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_is_current)
-
-
-async def migrate(engine: AsyncEngine) -> Sequence[str]:
+async def migrate(engine: AsyncEngine) -> bool:
     """Bring the database to this version's schema; safe to call on several replicas at once.
 
     Returns
     -------
-    sequence of str
-        The schema's heads.
+    bool
+        Whether there was anything to do.
 
     Raises
     ------
@@ -84,18 +114,18 @@ async def migrate(engine: AsyncEngine) -> Sequence[str]:
         version: str = (await connection.execute(text("SHOW server_version_num"))).scalar_one()
         if int(version) < 150000:
             raise SchemaError(f"Postgres {int(version) // 10000} is too old; ocs needs 15 or newer.")
+        if await is_current(connection):
+            return False
+        # Held by the session, so that it outlives the transactions of the migrations.
+        await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         await connection.commit()
-        if not await connection.run_sync(_is_current):
-            await connection.rollback()
-            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        try:
+            if await is_current(connection):
+                return False
+            await connection.run_sync(_upgrade)
             await connection.commit()
-            try:
-                if not await connection.run_sync(_is_current):
-                    await connection.rollback()
-                    await connection.run_sync(_upgrade)
-                    await connection.commit()
-            finally:
-                await connection.rollback()
-                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
-                await connection.commit()
-        return sorted(ScriptDirectory.from_config(alembic_config()).get_heads())
+            return True
+        finally:
+            await connection.rollback()
+            await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            await connection.commit()

@@ -60,6 +60,10 @@ def _parse_filter(value: Any) -> datetime:
     raise ValueError("Enter a valid date/time.")
 
 
+def _parse_flag(value: Any) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+
+
 def parse_free_date(value: str) -> datetime:
     """Read a date as people write it; without a zone it is UTC.
 
@@ -96,6 +100,9 @@ UtcDatetime = Annotated[
 
 FilterDatetime = Annotated[datetime, BeforeValidator(_parse_filter), _DATETIME_SCHEMA]
 """A datetime in a query string; more spellings are accepted there."""
+
+FilterFlag = Annotated[bool | None, BeforeValidator(_parse_flag), WithJsonSchema({"type": "boolean"})]
+"""A boolean in a query string; what is neither true nor false is no filter."""
 
 WireText = Annotated[str, AfterValidator(_no_nul)]
 """Any text; may be empty."""
