@@ -115,7 +115,7 @@ def _edges(values: Float, times_s: Float, row: Index, cell: Index, col: Index, e
         new = x - value / np.where(slope == 0, np.inf, slope)
         new = np.where((low <= new) & (new <= high), new, (low + high) / 2)
         move, x = np.abs(new - x).max(), new
-        if move < 1e-8:
+        if move < 1e-5:  # Newton's next step would be the square of it
             break
     start, step = times_s[cell], times_s[cell + 1] - times_s[cell]
     root = start + x * step

@@ -149,15 +149,15 @@ def _chebyshev(segment: tuple[int, int], tt_us: NDArray[np.int64]) -> tuple[Floa
         raise OutsideEphemeris(f"No positions of Sun and Moon at {to_datetime(int(tt_us[0]))}.")
     x = 2 * (x - record) - 1
     degree = coefficients.shape[2]
-    value, rate = np.empty((len(x), degree)), np.empty((len(x), degree))
-    value[:, 0], value[:, 1], rate[:, 0], rate[:, 1] = 1, x, 0, 1
+    value, rate = np.ones((degree, len(x))), np.zeros((degree, len(x)))
+    value[1], rate[1] = x, 1
     twice = 2 * x
     for k in range(2, degree):
-        value[:, k] = twice * value[:, k - 1] - value[:, k - 2]
-        rate[:, k] = twice * rate[:, k - 1] + 2 * value[:, k - 1] - rate[:, k - 2]
+        value[k] = twice * value[k - 1] - value[k - 2]
+        rate[k] = twice * rate[k - 1] + 2 * value[k - 1] - rate[k - 2]
     of = coefficients[record]
-    position = (of @ value[:, :, None])[:, :, 0] / AU_KM
-    return position, (of @ rate[:, :, None])[:, :, 0] * (2 / (days * AU_KM))
+    position = np.einsum("nck,kn->nc", of, value) / AU_KM
+    return position, np.einsum("nck,kn->nc", of, rate) * (2 / (days * AU_KM))
 
 
 def ut1_minus_tai_s(tai_us: NDArray[np.int64]) -> Float:

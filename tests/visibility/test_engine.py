@@ -272,9 +272,8 @@ def test_both_ways_to_solve_an_ellipse_agree(eccentricity: float) -> None:
     comet = TargetBatch.from_wire([elements("MPC_COMET", eccentricity=eccentricity, **values)])
     axis = 0.9 / (1 - eccentricity)
     values = {"epochofel": 61400.0, "orbinc": 20.0, "longascnode": 30.0, "argofperih": 40.0, "meandist": axis}
-    planet = TargetBatch.from_wire(
-        [elements("MPC_MINOR_PLANET", eccentricity=eccentricity, meananom=0.0, **values)]
-    )
+    ellipse = elements("MPC_MINOR_PLANET", eccentricity=eccentricity, meananom=0.0, **values)
+    planet = TargetBatch.from_wire([ellipse])
     days = 61400.0 + np.array([-3000.0, -200.0, -1e-3, 0.0, 5.0, 1000.0, 40_000.0])
     first, second = comet.conics.states(days), planet.conics.states(days)
     assert first == pytest.approx(second, abs=1e-8)
@@ -291,9 +290,8 @@ def test_orbits_are_regular_through_the_parabola() -> None:
 def test_the_four_other_schemes_match_those_they_are_like() -> None:
     comet = {key: value for key, value in COMET.items() if key != "scheme"}
     minor = {
-    ellipse = elements("MPC_MINOR_PLANET", eccentricity=eccentricity, meananom=0.0, **values)
-    planet = TargetBatch.from_wire([ellipse])
-        "meandist": 2.5, "eccentricity": 0.1, "meananom": 80.0,
+        "type": "ORBITAL_ELEMENTS", "epochofel": 61400.0, "orbinc": 5.0, "longascnode": 20.0,
+        "argofperih": 50.0, "meandist": 2.5, "eccentricity": 0.1, "meananom": 80.0,
     }  # fmt: skip
     major = {**minor, "longofperih": 70.0, "meanlong": 150.0, "dailymot": 0.2}
     for same in (
