@@ -19,3 +19,9 @@ class CannotRevert(Conflict):
     """The configuration has moved on, so that an old version does not fit any more."""
 
     code = "cannot_revert"
+
+
+class NotExportable(Conflict):
+    """The configuration has things that a file could not tell apart."""
+
+    code = "not_exportable"

@@ -91,17 +91,22 @@ class SiteWrite(WireModel):
     elevation: int = Field(ge=-500, le=100_000, description="Metres")
 
 
-class EnclosureWrite(WireModel):
-    """An enclosure."""
+class EnclosureFields(WireModel):
+    """An enclosure by itself."""
 
     code: PlaceCode
     name: OptionalName = ""
     active: bool = True
+
+
+class EnclosureWrite(EnclosureFields):
+    """An enclosure."""
+
     site_id: Reference
 
 
-class TelescopeWrite(WireModel):
-    """A telescope."""
+class TelescopeFields(WireModel):
+    """A telescope by itself."""
 
     code: PlaceCode
     name: OptionalName = ""
@@ -119,6 +124,11 @@ class TelescopeWrite(WireModel):
     minimum_slew_overhead: float = _seconds()
     maximum_slew_overhead: float = Field(0.0, ge=0, description="Seconds; 0 is no cap")
     instrument_change_overhead: float = _seconds()
+
+
+class TelescopeWrite(TelescopeFields):
+    """A telescope."""
+
     enclosure_id: Reference
 
 
@@ -156,14 +166,19 @@ class OpticalElementGroupWrite(WireModel):
     default: str | None = ""
 
 
-class CameraWrite(WireModel):
-    """A camera."""
+class CameraFields(WireModel):
+    """A camera by itself."""
 
     code: Name
-    camera_type_id: Reference
     orientation: float = _between(0.0, 360.0, 0.0)
-    optical_element_group_ids: list[Reference]
     host: OptionalName = ""
+
+
+class CameraWrite(CameraFields):
+    """A camera."""
+
+    camera_type_id: Reference
+    optical_element_group_ids: list[Reference]
 
 
 class ConfigurationTypeWrite(WireModel):
@@ -239,16 +254,21 @@ class GenericModeGroupWrite(WireModel):
     default: str | None = ""
 
 
-class InstrumentWrite(WireModel):
-    """An instrument."""
+class InstrumentFields(WireModel):
+    """An instrument by itself."""
 
     code: InstrumentCode = ""
     state: InstrumentState
+    autoguider_type: AutoguiderType = "OffAxis"
+
+
+class InstrumentWrite(InstrumentFields):
+    """An instrument."""
+
     telescope_id: Reference
     instrument_type_id: Reference
     science_cameras_ids: list[Reference] = Field(min_length=1)
     autoguider_camera_id: Reference
-    autoguider_type: AutoguiderType = "OffAxis"
 
 
 WRITE: dict[str, type[WireModel]] = {

@@ -105,10 +105,15 @@ async def write(session: WriteSession, author: Author, work: Callable[[Editor], 
     """
     editor = await repository.edit(session, author.now_utc)
     result = work(editor)
+    await store(session, author, editor)
+    return result, editor
+
+
+async def store(session: WriteSession, author: Author, editor: Editor) -> None:
+    """Write what an editor gathered, and announce it."""
     if await repository.store(session, editor, author.username, author.comment):
         changes.stamp(session, TOPIC)
         changes.stamp(session, "schedule_inputs")
-    return result, editor
 
 
 async def create(session: WriteSession, author: Author, kind: str, data: Any, base: str) -> Page:
