@@ -5,12 +5,16 @@
     InvalidInput
     ├── WrongPassword        name or password wrong, or the account not active
     │   └── PasswordExpired  the password is right and must be changed first
-    └── LoginIncomplete      a browser's login without name or password
+    ├── LoginIncomplete      a browser's login without name or password
+    ├── UserExists           the name or the e-mail address belongs to somebody
+    └── WeakPassword         a password that is easy to guess
+    NotFound
+    └── UnknownUser          no user has this name
     NotAuthenticated
     └── LoginRefused         a browser's login that fails; 401
 """
 
-from ocs.kernel.errors import InvalidInput, NotAuthenticated
+from ocs.kernel.errors import InvalidInput, NotAuthenticated, NotFound
 
 
 class WrongPassword(InvalidInput):
@@ -47,3 +51,24 @@ class LoginRefused(NotAuthenticated):
 
     def __init__(self, sentence: str = "Invalid credentials.") -> None:
         super().__init__(sentence, body={"message": sentence})
+
+
+class UserExists(InvalidInput):
+    """The name or the e-mail address belongs to somebody already."""
+
+    code = "user_exists"
+
+
+class UnknownUser(NotFound):
+    """No user has this name."""
+
+    code = "unknown_user"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"There is no user {username}.")
+
+
+class WeakPassword(InvalidInput):
+    """The password is easy to guess."""
+
+    code = "weak_password"

@@ -196,11 +196,18 @@ async def forgive(session: WriteSession, keys: Iterable[bytes]) -> None:
 
 
 async def users(
-    session: ReadSession, *, ids: Sequence[int] = (), usernames: Sequence[str] = ()
+    session: ReadSession,
+    *,
+    ids: Sequence[int] = (),
+    usernames: Sequence[str] = (),
+    emails: Sequence[str] = (),
 ) -> Sequence[User]:
-    """Return users by id or name, in no order."""
-    wanted = User.id.in_(ids) if ids else User.username.in_(usernames)
-    return (await session.scalars(select(User).where(wanted))).all()
+    """Return users by ids, by names or by addresses in lower case, in no order."""
+    if emails:
+        wanted = [User.email != "", func.lower(User.email).in_(emails)]  # as the index has it
+    else:
+        wanted = [User.id.in_(ids) if ids else User.username.in_(usernames)]
+    return (await session.scalars(select(User).where(*wanted))).all()
 
 
 async def profile(session: ReadSession, user_id: int, now: datetime) -> Row[Any]:
@@ -238,5 +245,12 @@ async def create_archive_token(
 
 async def email_is_taken(session: ReadSession, email: str, by_other_than: int | None = None) -> bool:
     """Tell whether somebody else has this address, in any case of letters."""
-    found = await session.scalar(select(User.id).where(func.lower(User.email) == email.lower()))
+    found = await session.scalar(
+        select(User.id).where(User.email != "", func.lower(User.email) == email.lower())
+    )
     return found is not None and found != by_other_than
+
+
+async def all_users(session: ReadSession) -> Sequence[User]:
+    """Return all users by name."""
+    return (await session.scalars(select(User).order_by(User.username))).all()

@@ -133,12 +133,18 @@ def set_session_cookies(request: Request, response: Response, key: str) -> None:
 
 @router.get("/api/profile/", summary="The caller's profile", response_model=schemas.UserShown)
 async def profile(request: Request, caller: PortalUser, session: Reading, accounts: AccountsDep) -> Response:
-    """Return the caller with profile, proposals and tokens."""
+    """Return the caller with profile, proposals and tokens.
+
+    With the parameter `include_current_time_allocations` each proposal has limit, use and allocations too.
+    """
     shown = await accounts.profile(session, caller)
     if shown is None:
         writing = await unit_of_work(request).write()
         await accounts.make_tokens(writing, caller)
         shown = await accounts.profile(writing, caller)
+        session = writing
+    if "include_current_time_allocations" in request.query_params and shown is not None:
+        await accounts.add_current_time(session, caller, shown)
     return JsonBytes(orjson.dumps(shown))
 
 

@@ -19,6 +19,7 @@ from ocs.portal.accounts.errors import PasswordExpired, WrongPassword
 from ocs.portal.accounts.logins import Login, Logins
 from ocs.portal.accounts.models import BrowserSession, User
 from ocs.portal.accounts.secrets import archive_token
+from ocs.portal.proposals import api as proposals
 
 SESSION_LIFETIME = timedelta(days=14)
 ARCHIVE_TOKEN_LIFETIME = timedelta(days=30)
@@ -116,6 +117,13 @@ class Accounts:
         if row.key_encrypted is None or (row.has_archive and row.archive_token_created_at is None):
             return None
         return self._shown(row, caller)
+
+    async def add_current_time(self, session: ReadSession, caller: Principal, shown: dict[str, Any]) -> None:
+        """Add limit, use and allocations of the current semester to the proposals of a profile."""
+        assert caller.user_id is not None
+        current = await proposals.current_time(session, caller.user_id, self.clock.now())
+        for proposal in shown["proposals"]:
+            proposal.update(current.get(proposal["id"], {}))
 
     async def make_tokens(self, session: WriteSession, caller: Principal) -> None:
         """Make the tokens the profile shows, where they are missing."""
