@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ocs.kernel.database import ReadSession, WriteSession
+from ocs.kernel.runtime import Runtime
 from ocs.portal.observations.records import (
     ObservationRow,
     PlannedObservation,
@@ -12,7 +13,8 @@ from ocs.portal.observations.records import (
     TelescopeKey,
 )
 from ocs.portal.observations.repository import writes
-from ocs.portal.observations.service import planning
+from ocs.portal.observations.service import cancelling, planning
+from ocs.portal.requests import api as requests
 
 __all__ = [
     "ObservationRow",
@@ -20,6 +22,7 @@ __all__ = [
     "Refused",
     "ScheduleChange",
     "TelescopeKey",
+    "register",
     "replace_schedule",
     "running_and_planned",
 ]
@@ -66,3 +69,8 @@ async def replace_schedule(
         planned=planned,
         now=now,
     )
+
+
+def register(runtime: Runtime) -> None:
+    """Follow the requests, and add the background jobs."""
+    requests.when_cancelled(cancelling.request_cancelled)

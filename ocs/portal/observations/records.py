@@ -61,8 +61,8 @@ class Summary:
 
     @property
     def duration_h(self) -> float:
-        """Hours from start to end."""
-        return (self.end - self.start).total_seconds() / 3600
+        """Hours from start to end; 0 if the telescope confused them."""
+        return max((self.end - self.start).total_seconds(), 0.0) / 3600
 
 
 @dataclass(frozen=True, slots=True)

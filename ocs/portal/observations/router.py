@@ -4,13 +4,21 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Path, Query, Request, Response
-from pydantic import SkipValidation
+from pydantic import AfterValidator, SkipValidation
 
 from ocs.kernel.security import PORTAL_DOOR, PortalCaller, PortalStaff
 from ocs.kernel.wire.pages import Page, limit_anonymous, page_bytes, page_of
-from ocs.kernel.wire.route import ClockDep, JsonBytes, Reading, Writing, make_router, unit_of_work
+from ocs.kernel.wire.route import (
+    ClockDep,
+    JsonBytes,
+    Reading,
+    SettingsDep,
+    Writing,
+    make_router,
+    unit_of_work,
+)
 from ocs.portal.observations import documents, schemas
-from ocs.portal.observations.service import posting, reading
+from ocs.portal.observations.service import cancelling, posting, reading, reporting
 
 router = make_router("observations")
 PageDep = page_of(10)
@@ -24,7 +32,20 @@ async def _placer(request: Request) -> posting.Placer:
 
 
 PlacerDep = Annotated[posting.Placer, Depends(_placer)]
-SentObservations = Annotated[schemas.ObservationIn | list[schemas.ObservationIn], SkipValidation]
+
+
+def _something(value: Any) -> Any:
+    if value is None:
+        raise ValueError("No data provided")
+    return value
+
+
+# Checked element by element in the service, because each element of a list has an answer of its own.
+SentObservations = Annotated[
+    schemas.ObservationIn | list[schemas.ObservationIn], SkipValidation, AfterValidator(_something)
+]
+
+SentUpdate = Annotated[schemas.StatusUpdate, SkipValidation, AfterValidator(_something)]
 
 
 @router.get("/api/observations/", response_model=Page[schemas.ScheduledObservation])
@@ -68,6 +89,27 @@ async def get_observation(session: Reading, caller: PortalCaller, id: Id) -> Res
     return JsonBytes(orjson.dumps(documents.flat_form(await reading.find(session, caller, id))))
 
 
+@router.patch("/api/observations/{id}/", response_model=schemas.FlatObservation)
+async def patch_observation(
+    session: Writing,
+    caller: PlacerDep,
+    clock: ClockDep,
+    id: Id,  # noqa: A002
+    update: schemas.ObservationUpdate,
+) -> Response:
+    """Move the end of an observation, or mark its data as bad."""
+    changed = await reporting.update_observation(session, caller, id, update, clock.now())
+    return JsonBytes(orjson.dumps(documents.flat_form(changed)))
+
+
+@router.post("/api/observations/cancel/")
+async def cancel_observations(
+    session: Writing, caller: PlacerDep, clock: ClockDep, sent: schemas.Cancellation
+) -> schemas.Canceled:
+    """Take observations back, by their ids or by place and time."""
+    return schemas.Canceled(canceled=await cancelling.cancel(session, caller, sent, clock.now()))
+
+
 @router.get("/api/requests/{id}/observations/", response_model=list[schemas.ListedObservation])
 async def list_observations_of_request(
     session: Reading,
@@ -97,6 +139,21 @@ async def list_configuration_statuses(
 async def get_configuration_status(session: Reading, caller: PortalStaff, id: Id) -> Response:  # noqa: A002
     """Return how one configuration goes."""
     return JsonBytes(orjson.dumps(documents.status_form(await reading.find_status(session, id))))
+
+
+@router.patch("/api/configurationstatus/{id}/", response_model=schemas.StatusOut)
+async def patch_configuration_status(
+    session: Writing,
+    caller: PortalStaff,
+    clock: ClockDep,
+    settings: SettingsDep,
+    id: Id,  # noqa: A002
+    sent: SentUpdate,
+) -> Response:
+    """Take in a telescope's report of one configuration: state, summary, when it will end."""
+    update = reporting.read_update(sent)
+    status = await reporting.report(session, id, update, clock.now(), settings.max_failures_per_request)
+    return JsonBytes(orjson.dumps(documents.status_form(status)))
 
 
 @router.get("/api/last_scheduled/")

@@ -104,7 +104,7 @@ class Execution:
         """What counts as done."""
         if self.repeat_s is None:
             return self.completed_s
-        return (self.end - self.start).total_seconds() if self.start and self.end else 0.0
+        return max((self.end - self.start).total_seconds(), 0.0) if self.start and self.end else 0.0
 
 
 def is_enough(executions: Sequence[Execution], threshold_percent: float) -> bool:

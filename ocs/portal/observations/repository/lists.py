@@ -23,6 +23,7 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    text,
     true,
 )
 
@@ -31,7 +32,7 @@ from ocs.kernel.security import Principal
 from ocs.kernel.wire.pages import PageRequest
 from ocs.portal.observations import models
 from ocs.portal.observations.records import Observation, Status, Summary, TelescopeKey
-from ocs.portal.observations.schemas import ObservationFilters, StatusFilters
+from ocs.portal.observations.schemas import Cancellation, ObservationFilters, StatusFilters
 from ocs.portal.observations.states import ObservationState, StatusState
 from ocs.portal.requests.api import ObservationType
 
@@ -51,15 +52,20 @@ _S = models.ConfigurationStatus
 
 def visible(principal: Principal) -> ColumnElement[bool]:
     """Return the condition under which a caller sees an observation."""
+    is_public = _O.proposal_id.in_(select(_PROPOSALS.c.id).where(_PROPOSALS.c.public))
     if principal.sees_everything:
         return true()
-    is_public = _O.proposal_id.in_(select(_PROPOSALS.c.id).where(_PROPOSALS.c.public))
-    if not principal.is_authenticated:
-        return is_public
+    return or_(controlled(principal), is_public) if principal.is_authenticated else is_public
+
+
+def controlled(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition under which an observation is the caller's to change: public is not enough."""
+    if principal.sees_everything:
+        return true()
     own = _O.proposal_id.in_(sorted(principal.proposal_ids)) if principal.proposal_ids else false()
     if principal.view_authored_requests_only:
-        return or_(own, is_public) & _of_group(_GROUPS.c.submitter_id == principal.user_id)
-    return or_(own, is_public)
+        return own & _of_group(_GROUPS.c.submitter_id == principal.user_id)
+    return own
 
 
 def _of_request(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -230,10 +236,9 @@ async def page_of_observations(
     filters: ObservationFilters,
     page: PageRequest,
     now: datetime,
-    *extra: ColumnElement[bool],
 ) -> Found:
     """Return a page of the observations a caller finds, normally in one statement."""
-    conditions = [visible(principal), *_conditions(filters, now), *extra]
+    conditions = [visible(principal), *_conditions(filters, now)]
     count = select(func.count()).select_from(_O).where(*conditions)
     statement = (
         _observations()
@@ -250,12 +255,56 @@ async def page_of_observations(
 
 
 async def find_observation(
-    session: ReadSession, principal: Principal, id_: int, *extra: ColumnElement[bool]
+    session: ReadSession, principal: Principal, id_: int, *, to_change: bool = False
 ) -> Observation | None:
-    """Return an observation the caller may see."""
-    statement = _observations().where(_O.id == id_, visible(principal), *extra)
-    row = (await session.execute(statement)).one_or_none()
+    """Return an observation the caller may see, or change."""
+    allowed = controlled(principal) if to_change else visible(principal)
+    row = (await session.execute(_observations().where(_O.id == id_, allowed))).one_or_none()
     return _observation(row) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An observation somebody wants to take back."""
+
+    id: int
+    request_id: int
+    observation_type: ObservationType
+    state: ObservationState
+
+
+async def candidates(
+    session: ReadSession, principal: Principal, *conditions: ColumnElement[bool]
+) -> list[Candidate]:
+    """Return what is open of the observations that are the caller's to change."""
+    rows = await session.execute(
+        select(_O.id, _O.request_id, _O.observation_type, _O.state)
+        .where(controlled(principal), text("state IN ('PENDING', 'IN_PROGRESS')"), *conditions)
+        .order_by(_O.id)
+    )
+    return [
+        Candidate(id_, request_id, ObservationType(kind), ObservationState(state))
+        for id_, request_id, kind, state in rows
+    ]
+
+
+def chosen(
+    cancellation: Cancellation,
+    types: Sequence[ObservationType],
+    proposal_ids: frozenset[str] | None,
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a cancellation; `proposal_ids` of None does not limit."""
+    conditions: list[ColumnElement[bool]] = [_O.observation_type.in_(types)]
+    if cancellation.ids is not None:
+        conditions.append(_O.id.in_(cancellation.ids))
+    elif cancellation.start is not None and cancellation.end is not None:
+        conditions += [_O.end > cancellation.start, _O.start < cancellation.end]
+    for part in ("site", "enclosure", "telescope"):
+        if code := getattr(cancellation, part):
+            conditions.append(getattr(_O, part) == code)
+    if proposal_ids is not None:
+        conditions.append(_O.proposal_id.in_(sorted(proposal_ids)))
+    return conditions
 
 
 async def observations_of_request(

@@ -13,6 +13,7 @@ from ocs.portal.observations.records import (
     Stored,
     TelescopeKey,
 )
+from ocs.portal.requests.api import ObservationType
 
 KEEP_A_TRACE = timedelta(hours=72)
 """What is taken back later than this before its start leaves no trace."""
@@ -54,15 +55,15 @@ _REMOVE = text(
     """
     WITH gone AS (
       DELETE FROM observations.observation
-      WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('PENDING', 'IN_PROGRESS')
+      WHERE id = ANY(CAST(:ids AS bigint[])) AND state = ANY(CAST(:states AS text[]))
         AND start >= :trace_until AND "end" > :now
-      RETURNING id, request_id, observation_type, site, 'DELETED' AS state
+      RETURNING id, request_id, observation_type, site, enclosure, telescope, 'DELETED' AS state
     ), kept AS (
       UPDATE observations.observation
       SET state = CASE WHEN start <= :now THEN 'ABORTED' ELSE 'CANCELED' END, modified = :now
-      WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('PENDING', 'IN_PROGRESS')
+      WHERE id = ANY(CAST(:ids AS bigint[])) AND state = ANY(CAST(:states AS text[]))
         AND start < :trace_until AND "end" > :now
-      RETURNING id, request_id, observation_type, site, state
+      RETURNING id, request_id, observation_type, site, enclosure, telescope, state
     )
     SELECT * FROM gone UNION ALL SELECT * FROM kept ORDER BY id
     """
@@ -70,6 +71,15 @@ _REMOVE = text(
 _LOCK_TELESCOPE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _HOLD_REQUESTS = text(
     "SELECT id FROM requests.request WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR SHARE"
+)
+_HOLD_GROUPS = text(
+    "SELECT id FROM requests.request_group "
+    "WHERE id IN (SELECT group_id FROM requests.request WHERE id = ANY(CAST(:ids AS bigint[]))) "
+    "ORDER BY id FOR NO KEY UPDATE"
+)
+_PENDING_OF = text(
+    "SELECT id FROM observations.observation "
+    "WHERE request_id = ANY(CAST(:ids AS bigint[])) AND state = 'PENDING' ORDER BY id"
 )
 _OPEN_AT = text(
     """
@@ -104,8 +114,8 @@ class Removed:
 
     id: int
     request_id: int
-    observation_type: str
-    site: str
+    observation_type: ObservationType
+    telescope: TelescopeKey
     state: str
 
 
@@ -152,16 +162,35 @@ async def insert(
     return [Stored(id_, tuple(status_ids or ())) for id_, status_ids in rows]
 
 
-async def remove(session: WriteSession, ids: Iterable[int], now: datetime) -> list[Removed]:
+async def remove(
+    session: WriteSession, ids: Iterable[int], now: datetime, *, also_running: bool = False
+) -> list[Removed]:
     """Take observations back: what is far ahead is deleted, what has begun is aborted, the rest canceled.
 
-    What is over, or not open any more, stays as it is.
+    What is over stays as it is, and what is not PENDING (with `also_running` nor IN_PROGRESS) any more.
     """
     wanted = sorted(set(ids))
     if not wanted:
         return []
-    rows = await session.execute(_REMOVE, {"ids": wanted, "now": now, "trace_until": now + KEEP_A_TRACE})
-    return [Removed(*row) for row in rows]
+    rows = await session.execute(
+        _REMOVE,
+        {
+            "ids": wanted,
+            "states": ["PENDING", "IN_PROGRESS"] if also_running else ["PENDING"],
+            "now": now,
+            "trace_until": now + KEEP_A_TRACE,
+        },
+    )
+    return [
+        Removed(
+            row.id,
+            row.request_id,
+            ObservationType(row.observation_type),
+            TelescopeKey(row.site, row.enclosure, row.telescope),
+            row.state,
+        )
+        for row in rows
+    ]
 
 
 async def lock_telescope(session: WriteSession, telescope: TelescopeKey) -> None:
@@ -175,6 +204,17 @@ async def hold_requests(session: WriteSession, ids: Iterable[int]) -> None:
     Whoever changes states locks in the order group, requests, observations, so nobody waits in a circle.
     """
     await session.execute(_HOLD_REQUESTS, {"ids": sorted(ids)})
+
+
+async def hold_groups(session: WriteSession, request_ids: Iterable[int]) -> None:
+    """Let nobody else change states in the groups of requests until the transaction ends."""
+    if ids := sorted(set(request_ids)):
+        await session.execute(_HOLD_GROUPS, {"ids": ids})
+
+
+async def pending_of(session: ReadSession, request_ids: Iterable[int]) -> list[int]:
+    """Return the PENDING observations of requests."""
+    return list(await session.scalars(_PENDING_OF, {"ids": sorted(set(request_ids))}))
 
 
 async def lock_open(
