@@ -1,6 +1,6 @@
 """What can go wrong in the scheduler, as callers are told."""
 
-from ocs.kernel.errors import NotFound, Unavailable
+from ocs.kernel.errors import InvalidInput, NotFound, Unavailable
 
 
 class UnknownRun(NotFound):
@@ -29,3 +29,19 @@ class SolverFailed(Unavailable):
 
     code = "solver_failed"
     detail = "The solver did not answer; the schedule stays as it is. Try again shortly."
+
+
+class UnknownTelescope(InvalidInput):
+    """A telescope that is to be closed in a dry run is not configured."""
+
+    code = "unknown_telescope"
+
+    def __init__(self, resource: str) -> None:
+        super().__init__(
+            body={
+                "closed_telescopes": [
+                    f"There is no telescope {'.'.join(reversed(resource.split('.')))}; "
+                    "name it as site.enclosure.telescope."
+                ]
+            }
+        )

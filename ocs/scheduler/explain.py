@@ -29,9 +29,12 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A planned observation that stands where the request could have been."""
+    """A planned observation that stands where the request could have been.
 
-    request_id: int
+    `request_id` is None where the reader may not know it.
+    """
+
+    request_id: int | None
     resource: str
     start_utc: datetime
     end_utc: datetime

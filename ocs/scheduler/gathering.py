@@ -21,20 +21,23 @@ from ocs.scheduler.snapshot import (
     Instrument,
     Location,
     Observation,
+    Overrides,
     Request,
     Snapshot,
     Telescope,
 )
 
+AS_IT_IS = Overrides()
+
 
 async def read_snapshot(
-    session: ReadSession, settings: Settings, now: datetime, horizon_days: float | None = None
+    session: ReadSession, settings: Settings, now: datetime, overrides: Overrides = AS_IT_IS
 ) -> Snapshot | None:
-    """Read everything a run needs; None outside all semesters."""
+    """Read everything a run needs, once for the time `now`; None outside all semesters."""
     semester = proposals.semester_containing(await proposals.semesters(session), now)
     if semester is None:
         return None
-    days = settings.scheduler_horizon_days if horizon_days is None else horizon_days
+    days = overrides.horizon_days or settings.scheduler_horizon_days
     horizon = min(now + timedelta(days=days), semester.end_utc)
     observatory = await configdb.observatory(session)
     records = await requests.schedulable(
@@ -48,8 +51,10 @@ async def read_snapshot(
         horizon_utc=horizon,
         semester_start_utc=semester.start_utc,
         semester_end_utc=semester.end_utc,
-        telescopes=_telescopes(observatory),
-        groups=_groups(records, {key: item.tac_priority for key, item in known.items()}),
+        telescopes=_telescopes(observatory, overrides.closed),
+        groups=_groups(
+            records, {key: item.tac_priority for key, item in known.items()} | dict(overrides.tac_priority)
+        ),
         downtimes=tuple(
             Downtime(item.resource, item.instrument_type.lower(), item.start_utc, item.end_utc)
             for item in closed
@@ -58,17 +63,24 @@ async def read_snapshot(
     )
 
 
-def _telescopes(observatory: configdb.Observatory) -> tuple[Telescope, ...]:
+def _telescopes(observatory: configdb.Observatory, closed: frozenset[str]) -> tuple[Telescope, ...]:
     instruments: dict[int, list[Instrument]] = {}
     for item in observatory.instruments:
         instruments.setdefault(item.telescope.id, []).append(_instrument(item))
-    return tuple(_telescope(item, instruments.get(item.id, ())) for item in observatory.telescopes)
+    return tuple(
+        _telescope(item, instruments.get(item.id, ()), is_closed=item.resource in closed)
+        for item in observatory.telescopes
+    )
 
 
-def _telescope(telescope: configdb.Telescope, instruments: Iterable[Instrument]) -> Telescope:
+def _telescope(
+    telescope: configdb.Telescope, instruments: Iterable[Instrument], *, is_closed: bool
+) -> Telescope:
     place, closed = None, ""
     if not telescope.is_active:
         closed = "It is not active in the configuration."
+    elif is_closed:
+        closed = "It is taken to be closed."
     else:
         try:
             place = visibility.Site(
@@ -119,7 +131,9 @@ def _elements(camera: configdb.Camera) -> Elements:
     )
 
 
-def _groups(records: Iterable[requests.RequestRecord], tac_priority: Mapping[str, int]) -> tuple[Group, ...]:
+def _groups(
+    records: Iterable[requests.RequestRecord], tac_priority: Mapping[str, float]
+) -> tuple[Group, ...]:
     """Put requests back into their groups, both in the order of their ids so that runs are reproducible."""
     members: dict[int, list[requests.RequestRecord]] = {}
     for record in sorted(records, key=lambda item: (item.group_id, item.id)):

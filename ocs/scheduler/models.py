@@ -42,6 +42,11 @@ class Run(Base):
     changes: Mapped[dict[str, Any]]
     error: Mapped[str]
 
+    @property
+    def gap(self) -> float:
+        """Relative distance to the bound; 0 when there is nothing to do."""
+        return (self.bound - self.objective) / self.bound if self.bound > 0 else 0.0
+
 
 class Knowledge(Base):
     """What a run knew of every request, packed; see `ocs.scheduler.explain`."""

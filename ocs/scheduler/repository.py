@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Select, delete, func, select, text
 
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.scheduler.models import Knowledge, Run
@@ -18,6 +18,14 @@ _INPUT_SEQUENCE = text(
 async def input_sequence(session: ReadSession, topics: Sequence[str]) -> int:
     """Return the number of the last change of any of `topics`, 0 before the first."""
     return int((await session.execute(_INPUT_SEQUENCE, {"topics": list(topics)})).scalar_one())
+
+
+async def among(session: ReadSession, allowed: Select[int], ids: Sequence[int | None]) -> frozenset[int]:
+    """Return those of `ids` that the statement `allowed` selects."""
+    if not ids:
+        return frozenset()
+    one = allowed.subquery()
+    return frozenset(await session.scalars(select(one.c[0]).where(one.c[0].in_(ids))))
 
 
 async def last_run(session: ReadSession) -> Run | None:

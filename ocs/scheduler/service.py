@@ -9,10 +9,10 @@ the schedule stays.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import DBAPIError
@@ -20,13 +20,17 @@ from sqlalchemy.exc import DBAPIError
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.errors import OcsError
 from ocs.kernel.runtime import Runtime
+from ocs.kernel.security import Principal
+from ocs.kernel.wire.pages import PageRequest
 from ocs.portal.observations import api as observations
+from ocs.portal.requests import api as requests
 from ocs.scheduler import explain, gathering, inputs, metrics, repository, worker
-from ocs.scheduler.errors import SolverFailed
+from ocs.scheduler.errors import NoSemester, SolverFailed, UnknownRequest, UnknownRun, UnknownTelescope
+from ocs.scheduler.explain import Explanation
 from ocs.scheduler.inputs import Inputs, Reservation
 from ocs.scheduler.models import Run
 from ocs.scheduler.problem import Placements, Schedule
-from ocs.scheduler.snapshot import Snapshot
+from ocs.scheduler.snapshot import Observation, Overrides, Snapshot
 
 logger = logging.getLogger("ocs.scheduler")
 
@@ -37,6 +41,9 @@ LONGEST_RUN_CLOCK_S = 900.0
 SEED = 0
 
 TelescopeKey = tuple[str, str, str]
+
+# One solve at a time, so that nobody's time limit runs while somebody else solves.
+_turn = asyncio.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,11 @@ class Plan:
     def bound(self) -> float:
         """What no schedule can exceed."""
         return sum(schedule.bound for _, schedule in self.passes)
+
+    @property
+    def gap(self) -> float:
+        """Relative distance to the bound; 0 when there is nothing to do."""
+        return (self.bound - self.objective) / self.bound if self.bound > 0 else 0.0
 
     @property
     def status(self) -> str:
@@ -113,8 +125,9 @@ class Stages:
         try:
             yield
         finally:
-            self.seconds[name] = round(time.monotonic() - begun_s, 4)
-            metrics.STAGE_SECONDS.labels(name).observe(self.seconds[name])
+            spent_s = time.monotonic() - begun_s
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + spent_s, 4)
+            metrics.STAGE_SECONDS.labels(name).observe(spent_s)
 
     @property
     def total_s(self) -> float:
@@ -170,14 +183,14 @@ async def cycle(runtime: Runtime) -> Run | None:
     if snapshot is None:
         logger.warning("no semester contains the present time; nothing is scheduled")
         return None
-    estimate_s = last.estimate_s if last else budget_s(runtime) + 2.0
+    estimate_s = _estimate_s(runtime, last)
     run = Run(
         trigger=trigger,
         status="failed",
         sequence=sequence,
         must_repeat=True,
         started_at=now,
-        valid_from=_whole_second(now + timedelta(seconds=estimate_s * runtime.clock.rate)),
+        valid_from=_valid_from(runtime, now, estimate_s),
         horizon_end=snapshot.horizon_utc,
         requests=sum(len(group.requests) for group in snapshot.groups),
         telescopes=len(snapshot.telescopes),
@@ -196,8 +209,7 @@ async def cycle(runtime: Runtime) -> Run | None:
         run.scheduled = sum(len(schedule) for _, schedule in plan.passes)
         run.must_repeat |= plan.is_hasty and plan.status != "optimal"
         knowledge = await asyncio.to_thread(explain.pack, plan.passes)
-    except (OcsError, ValueError) as error:
-        # The schedule in force stays; the next look tries again.
+    except Exception as error:  # whatever it is, the schedule in force stays and the next look tries again
         logger.exception("scheduling run failed")
         run.error = str(error)
     run.estimate_s = next_estimate_s(estimate_s, stages.total_s)
@@ -211,6 +223,14 @@ async def cycle(runtime: Runtime) -> Run | None:
     await runtime.database.run(store)
     _tell(run)
     return run
+
+
+def _estimate_s(runtime: Runtime, last: Run | None) -> float:
+    return last.estimate_s if last else budget_s(runtime) + 2.0
+
+
+def _valid_from(runtime: Runtime, now: datetime, estimate_s: float) -> datetime:
+    return _whole_second(now + timedelta(seconds=estimate_s * runtime.clock.rate))
 
 
 def _whole_second(moment: datetime) -> datetime:
@@ -261,9 +281,10 @@ async def _solve(runtime: Runtime, given: Inputs, *, quick: bool) -> Schedule:
     attempts = (worker.solve_quickly,) if quick else (worker.solve_problem, worker.solve_quickly)
     for solve in attempts:
         try:
-            return await runtime.solver_pool.run(
-                solve, given.problem, seconds, SEED, timeout_s=3 * seconds + 30
-            )
+            async with _turn:
+                return await runtime.solver_pool.run(
+                    solve, given.problem, seconds, SEED, timeout_s=3 * seconds + 30
+                )
         except (BrokenProcessPool, TimeoutError):
             metrics.WORKER_FAILURES.inc()
             logger.warning("the solver's process died or hung", extra={"function": solve.__name__})
@@ -333,13 +354,112 @@ async def _replace(
     return await runtime.database.run(work)
 
 
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a run would do now; `removed` are the observations it would take back."""
+
+    plan: Plan
+    planned: tuple[Planned, ...]
+    added: tuple[Planned, ...]
+    removed: tuple[Observation, ...]
+    timings_s: Mapping[str, float]
+
+
+async def dry_run(runtime: Runtime, overrides: Overrides) -> DryRun:
+    """Compute a schedule as a run would, under `overrides`; nothing is written.
+
+    Raises
+    ------
+    NoSemester
+        When no semester contains the time.
+    UnknownTelescope
+        When a telescope to be closed is not configured.
+    SolverFailed
+        When there is no result.
+    """
+    stages = Stages()
+    now = overrides.now_utc or runtime.clock.now()
+    with stages.stage("read"):
+        async with runtime.database.read() as session:  # released before the solve
+            last = await repository.last_run(session)
+            snapshot = await gathering.read_snapshot(session, runtime.settings, now, overrides)
+    if snapshot is None:
+        raise NoSemester
+    if unknown := overrides.closed - {item.resource for item in snapshot.telescopes}:
+        raise UnknownTelescope(sorted(unknown)[0])
+    valid_from = _valid_from(runtime, now, _estimate_s(runtime, last))
+    plan = await make_plan(runtime, snapshot, valid_from, stages)
+    planned = tuple(plan.observations())
+    current = [item for item in snapshot.observations if inputs.is_replaceable(item, valid_from)]
+    there = {(item.request_id, item.key, item.start_utc) for item in current}
+    wanted = {(item.observation.request_id, item.telescope, item.observation.start) for item in planned}
+    return DryRun(
+        plan=plan,
+        planned=planned,
+        added=tuple(
+            item
+            for item in planned
+            if (item.observation.request_id, item.telescope, item.observation.start) not in there
+        ),
+        removed=tuple(item for item in current if (item.request_id, item.key, item.start_utc) not in wanted),
+        timings_s={**stages.seconds, "total": round(stages.total_s, 4)},
+    )
+
+
+async def list_runs(session: ReadSession, page: PageRequest) -> tuple[int, Sequence[Run]]:
+    """Return how many runs are known, and some of them, latest first."""
+    return await repository.page_of_runs(session, page.limit, page.offset)
+
+
+async def show_run(session: ReadSession, run_id: int) -> Run:
+    """Return a run.
+
+    Raises
+    ------
+    UnknownRun
+        When there is none with this id, or none any more.
+    """
+    run = await repository.find_run(session, run_id)
+    if run is None:
+        raise UnknownRun
+    return run
+
+
+async def explanation(
+    session: ReadSession, principal: Principal, request_id: int
+) -> tuple[Run | None, Explanation]:
+    """Return what the latest run decided about a request, and why.
+
+    Observations that stand in its way and are not the caller's to see lose their request's number.
+
+    Raises
+    ------
+    UnknownRequest
+        When there is no such request that the caller may see.
+    """
+    if not await requests.visible_request(session, principal, request_id):
+        raise UnknownRequest
+    known = await repository.latest_knowledge(session)
+    if known is None:
+        return None, Explanation("not_considered", "There was no scheduling run yet.")
+    run, content = known
+    found = await asyncio.to_thread(explain.explain, content, request_id)
+    visible = await repository.among(
+        session, requests.visible_request_ids(principal), [item.request_id for item in found.occupants]
+    )
+    occupants = tuple(
+        item if item.request_id in visible else replace(item, request_id=None) for item in found.occupants
+    )
+    return run, replace(found, occupants=occupants)
+
+
 def _tell(run: Run) -> None:
     metrics.RUNS.labels(run.status).inc()
     if run.status == "failed":
         return
     metrics.OBJECTIVE.set(run.objective)
     metrics.BOUND.set(run.bound)
-    metrics.GAP.set((run.bound - run.objective) / run.bound if run.bound > 0 else 0.0)
+    metrics.GAP.set(run.gap)
     metrics.SCHEDULED.set(run.scheduled)
     metrics.REQUESTS.set(run.requests)
 

@@ -4,7 +4,7 @@ Instants are aware UTC datetimes; the arrays made of them count whole seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -195,3 +195,23 @@ class Snapshot:
     groups: tuple[Group, ...]
     downtimes: tuple[Downtime, ...]
     observations: tuple[Observation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a dry run shall take to be otherwise than it is.
+
+    Attributes
+    ----------
+    now_utc, horizon_days
+        None: as it is.
+    closed
+        Telescopes (`Telescope.resource`) that cannot be used.
+    tac_priority
+        By proposal.
+    """
+
+    now_utc: datetime | None = None
+    horizon_days: float | None = None
+    closed: frozenset[str] = frozenset()
+    tac_priority: Mapping[str, float] = field(default_factory=dict)

@@ -12,6 +12,8 @@ import numpy as np
 from sqlalchemy import text
 
 from ocs import visibility
+from ocs.downtime.models import DowntimeRow
+from ocs.kernel import changes
 from ocs.scheduler import service
 from ocs.scheduler.models import Run
 from tests.support.app import TestApp
@@ -120,6 +122,30 @@ async def run(app: TestApp) -> Run:
 
 
 START = datetime(2016, 9, 1, tzinfo=UTC)
+
+
+async def close(
+    app: TestApp, telescope: str, first_day: float, last_day: float, instrument_type: str = ""
+) -> None:
+    """Put a downtime on `site.enclosure.telescope`."""
+    site, enclosure, code = telescope.split(".")
+    now = app.clock.now()
+    async with app.runtime.database.write() as session:
+        session.add(
+            DowntimeRow(
+                start=START + timedelta(days=first_day),
+                end=START + timedelta(days=last_day),
+                site=site,
+                enclosure=enclosure,
+                telescope=code,
+                instrument_type=instrument_type,
+                reason="closed",
+                created=now,
+                modified=now,
+                created_by="",
+            )
+        )
+        changes.stamp(session, "downtime")
 
 
 def days(first: float, last: float) -> list[dict[str, str]]:
