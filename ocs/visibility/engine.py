@@ -254,7 +254,7 @@ def observable(
     owners, pieces = [], []
     if start_us < end_us:
         check_covered(start_us, end_us)
-        _check_tables(batch, start_tt, end_tt, errors)
+        _check_tracks(batch, start_tt, end_tt, errors)
         for low, high in segments(start_tt, end_tt):
             window = window_frame(low, high)
             zero = window.zero_tt_us
@@ -269,18 +269,25 @@ def observable(
         none = np.empty(0, np.int64)
         return Visibility(np.empty((0, 2), np.int32), none, none, tuple(errors))
     owner, piece = _in_order(np.concatenate(owners), np.concatenate(pieces), len(pieces) > 1)
+    failed = [row for row, error in enumerate(errors) if error is not None]
+    if failed:  # a row may have failed in one segment of the window only
+        kept = ~np.isin(owner // max(len(sites), 1), failed)
+        owner, piece = owner[kept], piece[kept]
     utc = from_tt(piece)
     split = np.stack(np.divmod(owner, max(len(sites), 1)), axis=1).astype(np.int32)
     return Visibility(split, utc[:, 0], utc[:, 1], tuple(errors))
 
 
-def _check_tables(batch: TargetBatch, start_tt: int, end_tt: int, errors: list[RowError | None]) -> None:
-    """Tell of tables that say nothing about the window."""
+def _check_tracks(batch: TargetBatch, start_tt: int, end_tt: int, errors: list[RowError | None]) -> None:
+    """Tell of tracks that say nothing about the window."""
     for row, track in batch.tracks.items():
-        known = track.span()
-        if known is not None and (known[1] <= start_tt or known[0] >= end_tt):
-            first, last = (f"{to_datetime(int(t)):%Y-%m-%dT%H:%M:%SZ}" for t in from_tt(known))
-            errors[row] = RowError("outside_ephemeris", f"The ephemeris table covers {first} to {last} only.")
+        first, last = track.span()
+        if last <= start_tt or first >= end_tt:
+            known = [f"{to_datetime(int(t)):%Y-%m-%dT%H:%M:%SZ}" for t in from_tt((first, last))]
+            errors[row] = RowError(
+                "outside_ephemeris",
+                f"The positions given hold from {known[0]} to {known[1]} only, outside the window.",
+            )
 
 
 def _in_order(
@@ -596,45 +603,53 @@ class _Look:
                 sky = self.frame.grid.pick(columns)
                 seen = moving.on_grid(window.grid_s[columns], sky)
                 exact = partial(moving.seen, frame=self.frame)
-                found = self._moving(rows[local], seen, sky, window.grid_s[columns], active, exact)
+                found = self._moving(rows[local], self.dark, seen, sky, window.grid_s[columns], active, exact)
                 parts.append(crossings.relabel(found, local))
         return coalesce(np.concatenate(parts)) if parts else empty()
 
     def _tracks(self, rows: Index) -> Intervals:
-        """Return intervals of satellites and tables, one row after the other on a fine grid."""
-        parts = []
-        grids: dict[float, tuple[Float, NDArray[np.bool_], Sky]] = {}
+        """Return intervals of satellites and tables on a fine grid: night by night, to bound the memory."""
+        parts = [empty()]
         zero = self.frame.window.zero_tt_us
-        for local, row in enumerate(rows):
-            track = self.batch.tracks[int(row)]
-            allowed = self.span
-            if (known := track.span()) is not None:
-                allowed = intersect(self.span, np.array([known], np.int64) - zero)
-                if not len(allowed):
+        for piece in self.nights.pieces:
+            grids: dict[float, tuple[Float, NDArray[np.bool_], Sky]] = {}
+            for local, row in enumerate(rows):
+                track = self.batch.tracks[int(row)]
+                dark = intersect(piece[None], np.array([track.span()], np.int64) - zero)
+                if not len(dark) or self.errors[int(row)] is not None:
                     continue
-            if track.step_s not in grids:
-                times_s, active = self._night_grid(track.step_s)
-                grids[track.step_s] = times_s, active, self.frame.at(times_s)
-            times_s, active, sky = grids[track.step_s]
+                if track.step_s not in grids:
+                    times_s, active = _around(piece * 1e-6, track.step_s)
+                    grids[track.step_s] = times_s, active, self.frame.at(times_s)
+                times_s, active, sky = grids[track.step_s]
 
-            def exact(_: Index, seconds: Float, track: Track = track) -> tuple[Float, Sky]:
-                at = self.frame.at(seconds)
-                return _seen_track(track, self.frame, seconds, at), at
+                def exact(_: Index, seconds: Float, track: Track = track) -> tuple[Float, Sky]:
+                    at = self.frame.at(seconds)
+                    return _seen_track(track, self.frame, seconds, at), at
 
-            seen = _seen_track(track, self.frame, times_s, sky)
-            if not np.isfinite(seen[:, active]).all():
-                self._fail(rows[[local]], "not_computable", "The orbit cannot be propagated to this window.")
-                continue
-            found = self._moving(rows[[local]], seen[:, None], sky, times_s, active, exact)
-            parts.append(crossings.relabel(intersect(found, allowed), np.array([local])))
-        return np.concatenate(parts) if parts else empty()
+                seen = _seen_track(track, self.frame, times_s, sky)
+                if not np.isfinite(seen).all():
+                    self._fail(
+                        rows[[local]], "not_computable", "The orbit cannot be propagated to this window."
+                    )
+                    continue
+                found = self._moving(rows[[local]], dark, seen[:, None], sky, times_s, active, exact)
+                parts.append(crossings.relabel(found, np.array([local])))
+        return coalesce(np.concatenate(parts))
 
     def _moving(
-        self, rows: Index, seen: Float, sky: Sky, times_s: Float, active: NDArray[np.bool_], exact: "_Exact"
+        self,
+        rows: Index,
+        dark: Intervals,
+        seen: Float,
+        sky: Sky,
+        times_s: Float,
+        active: NDArray[np.bool_],
+        exact: "_Exact",
     ) -> Intervals:
-        """Return dark intervals of rows with sampled apparent directions (3, R, C)."""
+        """Return intervals within `dark` of rows with sampled apparent directions (3, R, C)."""
         site, latitude = self.site, self.frame.latitude
-        found = crossings.spread(self.dark, np.arange(len(rows)))
+        found = crossings.spread(dark, np.arange(len(rows)))
         sin_min = self.sin_min_moving[rows]
         margins: list[Callable[[Float, Float, Float, Sky, Index], Float]] = [
             lambda x, y, z, sky, row: np.cos(latitude) * x + np.sin(latitude) * z - sin_min[row]
@@ -720,16 +735,16 @@ class _Look:
             self._columns = columns, active[columns]
         return self._columns
 
-    def _night_grid(self, step_s: float) -> tuple[Float, NDArray[np.bool_]]:
-        """Return times that enclose the dark pieces and one more on either side, and which are not that."""
-        runs = []
-        for start, end in self.dark * 1e-6:
-            runs.append(start + np.arange(-1, int(np.ceil((end - start) / step_s)) + 2) * step_s)
-        active = [np.arange(len(run)) % (len(run) - 1) > 0 for run in runs]
-        return np.concatenate(runs), np.concatenate(active)
-
 
 _Exact = Callable[[Index, Float], tuple[Float, Sky]]
+
+
+def _around(piece_s: Float, step_s: float) -> tuple[Float, NDArray[np.bool_]]:
+    """Return times at a step around a piece and one more on either side, and which are not that."""
+    times_s = piece_s[0] + np.arange(-1.0, np.ceil((piece_s[1] - piece_s[0]) / step_s) + 2) * step_s
+    active = np.ones(len(times_s), bool)
+    active[[0, -1]] = False
+    return times_s, active
 
 
 def _half_arc(cos: Float) -> Float:
@@ -861,9 +876,8 @@ def _seen_all(batch: TargetBatch, frame: SiteFrame, seconds: Float, sky: Sky) ->
             seen[:, rows] = _seen_orbit(batch.conics.states(mjd, batch.conic_row[rows]), sky)
     for row, track in batch.tracks.items():
         directions = _seen_track(track, frame, seconds, sky)
-        if (known := track.span()) is not None:
-            tt = seconds * 1e6 + frame.window.zero_tt_us
-            directions[:, (tt < known[0]) | (tt > known[1])] = np.nan
+        tt, (first, last) = seconds * 1e6 + frame.window.zero_tt_us, track.span()
+        directions[:, (tt < first) | (tt > last)] = np.nan
         seen[:, row] = directions
     return seen
 

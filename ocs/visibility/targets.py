@@ -32,7 +32,8 @@ MAS = math.radians(1 / 3_600_000)
 J2000_MJD = 51544.5
 UNIVERSAL_ABOVE = 0.98  # comets beyond this eccentricity are solved in universal variables
 MAX_TABLE_POINTS = 10_000
-SATELLITE_STEP_S = 10.0  # a low satellite passes the zenith at a degree per second
+TLE_DAYS = 30
+STEPS_PER_TURN = 540  # 10 s for a low satellite, which passes the zenith at a degree per second
 TABLE_STEP_S = 300.0
 
 _COMET_SCHEMES = ("MPC_COMET", "ASA_COMET", "JPL_MINOR_PLANET")
@@ -80,8 +81,8 @@ class Track(Protocol):
     def geocentric(self) -> bool:
         """Whether positions are geocentric, not directions from the site."""
 
-    def span(self) -> tuple[int, int] | None:
-        """Return the first and last usable instant, TT microseconds, or None if there is no bound."""
+    def span(self) -> tuple[int, int]:
+        """Return the first and last usable instant, TT microseconds."""
 
     def positions(self, tt_us: Int64) -> Float:
         """Return (N, 3): astrometric GCRS directions, or geocentric true-of-date positions in au."""
@@ -96,7 +97,7 @@ class Table:
     step_s: float = TABLE_STEP_S
     geocentric: bool = False
 
-    def span(self) -> tuple[int, int] | None:
+    def span(self) -> tuple[int, int]:
         """Return the table's first and last instant."""
         return int(self.tt_us[0]), int(self.tt_us[-1])
 
@@ -117,12 +118,13 @@ class Satellite:
     """A two-line element set, propagated by SGP4."""
 
     record: Any
-    step_s: float = SATELLITE_STEP_S
+    step_s: float
     geocentric: bool = True
 
-    def span(self) -> tuple[int, int] | None:
-        """Return None: SGP4 itself tells where it ends."""
-        return None
+    def span(self) -> tuple[int, int]:
+        """Return 30 days to either side of the epoch; SGP4 is off by kilometres per day."""
+        days = self.record.jdsatepoch - JD_UNIX + self.record.jdsatepochF
+        return int((days - TLE_DAYS) * US_PER_DAY), int((days + TLE_DAYS) * US_PER_DAY)
 
     def positions(self, tt_us: Int64) -> Float:
         """Return (N, 3) au, true equator and equinox of date; NaN where SGP4 gives up (decayed, absurd)."""
@@ -555,7 +557,8 @@ def _satellite(tle: Any) -> Satellite:
         raise _Unusable("bad_tle", f"extra_params.tle cannot be read: {failure}.") from failure
     if record.error or not math.isfinite(record.no_kozai) or record.no_kozai <= 0:
         raise _Unusable("bad_tle", "extra_params.tle has impossible elements.")
-    return Satellite(record)
+    step_s = 2 * math.pi / record.no_kozai * 60 / STEPS_PER_TURN
+    return Satellite(record, float(np.clip(10 * round(step_s / 10), 10, 300)))  # few steps, to share grids
 
 
 def _table(rows: Any) -> Table:

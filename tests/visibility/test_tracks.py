@@ -43,12 +43,31 @@ def test_satellite_passes_are_found_to_the_second() -> None:
     assert total(found) == pytest.approx(length, rel=0.05)
 
 
-def test_a_tle_of_long_ago_is_an_error_or_an_answer_but_never_nonsense() -> None:
-    answer = observable(
-        TargetBatch.from_wire([SATELLITE]), [HERE], us("2049-01-01T00:00"), us("2049-01-02T00:00"), NO_LIMITS
+def test_a_tle_holds_for_thirty_days_around_its_epoch() -> None:
+    batch = TargetBatch.from_wire([SATELLITE, icrs(110.0, 20.0)])
+    first, last = us("2026-12-10T12:25"), us("2027-02-08T12:26")
+    answer = observable(batch, [HERE], us("2026-11-01T00:00"), us("2027-04-01T00:00"), NO_LIMITS)
+    assert answer.errors == (None, None)
+    found = answer.intervals(0)
+    assert len(found)
+    assert first < found[0, 0]
+    assert found[-1, 1] < last
+    late = observable(batch, [HERE], last, last + 86_400_000_000, NO_LIMITS)
+    assert late.errors[0] is not None
+    assert late.errors[0].code == "outside_ephemeris"
+    assert len(late.intervals(1))
+    assert samples(batch, HERE, [last]).errors[0] is not None
+
+
+def test_a_decayed_satellite_is_an_error() -> None:
+    lines = with_checksums(
+        (LINES[0].replace(".00016717", ".99999999").replace("10270-3", "99999-0"), LINES[1])
     )
+    batch = TargetBatch.from_wire([{"type": "SATELLITE", "extra_params": {"tle": lines}}])
+    answer = observable(batch, [HERE], us("2027-01-09T12:00"), us("2027-02-08T00:00"), NO_LIMITS)
     assert answer.errors[0] is not None
     assert answer.errors[0].code == "not_computable"
+    assert not len(answer.intervals(0))
 
 
 def test_a_satellite_without_tle_is_static() -> None:
