@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     rate_limits: RateLimits = Field({}, description="Limits by scope, e.g. requestgroups.create=5000/day")
     configdb_prefix: str = Field("/configdb", description="Path under which configdb answers")
     downtime_prefix: str = Field("/downtime", description="Path under which downtime answers")
+    downtime_user_writes: bool = Field(
+        False, description="Let every user make downtimes, and delete their own; otherwise only staff may"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     database_pool_size: int = Field(10, ge=2, le=200, description="Database connections of this process")
