@@ -37,6 +37,7 @@ from ocs.kernel.runtime import Runtime
 from ocs.kernel.schema import SchemaError
 from ocs.kernel.security import Authenticator, Passwords, Vault
 from ocs.kernel.settings import Settings
+from ocs.kernel.wire.limits import RateCounts
 from ocs.kernel.wire.middleware import BodyLimit, Cors, Readiness, RequestLog, Slashes
 from ocs.portal.accounts.api import AccountsAuthenticator
 
@@ -115,6 +116,7 @@ MODULES: tuple[Module, ...] = (
     Module("ocs.portal.proposals", "portal", ("proposals",), ("/api/",)),
     Module("ocs.portal.requests", "portal", ("requests",), ("/api/",)),
     Module("ocs.portal.observations", "portal", ("observations",), ("/api/",)),
+    Module("ocs.portal.planning", None, (), ("/api/",)),
     Module("ocs.archive", "archive", ("archive",), _ARCHIVE_ROOTS, alias="/archive", slashes="serve"),
     Module("ocs.scheduler", "scheduler", ("scheduler",), ("/api/",)),
     Module("ocs.ingest", "ingest", ("ingest",), ("/api/",)),
@@ -189,9 +191,12 @@ async def assemble(
         objects=await open_object_store(settings),
         listener=listener,
         jobs=Jobs(dsn, listener),
+        limits=RateCounts(dsn, clock, settings.rate_limits),
         solver_pool=CpuPool(idle_s=settings.solver_idle_s),
         reader_pool=CpuPool(idle_s=settings.solver_idle_s),
     )
+    runtime.jobs.add("forget rate counts", runtime.limits.forget, every_s=3600)
+    stack.push_async_callback(runtime.limits.close)
     stack.push_async_callback(runtime.objects.close)
     stack.callback(runtime.solver_pool.close)
     stack.callback(runtime.reader_pool.close)

@@ -39,3 +39,15 @@ class Installation(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     installed_at: Mapped[datetime]
     is_demo: Mapped[bool]
+
+
+class RateCount(Base):
+    """Calls of one subject that replicas took in one window of a rate limit."""
+
+    __tablename__ = "rate_count"
+    __table_args__ = ({"schema": "kernel"},)
+
+    window_start: Mapped[datetime] = mapped_column(primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]

@@ -12,6 +12,7 @@ from ocs.kernel.jobs import CpuPool, Jobs
 from ocs.kernel.objects import ObjectStore
 from ocs.kernel.security import Authenticator, Passwords, Vault
 from ocs.kernel.settings import Settings
+from ocs.kernel.wire.limits import RateCounts
 from ocs.kernel.wire.route import runtime_of
 
 
@@ -32,6 +33,7 @@ class Runtime:
     objects: ObjectStore
     listener: ChangeListener
     jobs: Jobs
+    limits: RateCounts
     solver_pool: CpuPool = field(default_factory=CpuPool)
     reader_pool: CpuPool = field(default_factory=CpuPool)
 

@@ -67,6 +67,7 @@ class TestApp:
             for table in tables:
                 if rows := self._seeds.get(table.fullname):
                     await connection.execute(table.insert(), rows)
+        self.runtime.limits.give_up_blocks()
         if isinstance(self.clock, FrozenClock):
             self.clock.set(NOW)
 
