@@ -546,7 +546,7 @@ async def ids_of_names(session: WriteSession, basenames: Iterable[str], now_utc:
     if missing := [name for name in names if name not in ids]:
         # Sorted, so that two writers that name each other's frames wait instead of blocking each other.
         rows = [{"basename": name, "created": now_utc, "modified": now_utc} for name in missing]
-        await session.execute(upsert(Frame).values(rows).on_conflict_do_nothing())
+        await session.execute(upsert(Frame).values(rows).on_conflict_do_nothing(index_elements=["basename"]))
         ids = {row[0]: row[1] for row in await session.execute(statement)}
     return ids
 

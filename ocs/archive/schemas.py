@@ -13,7 +13,6 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from ocs.archive import sky
 from ocs.kernel.wire.types import FilterDatetime, FilterModel, UtcDatetime, WireModel
 
 LARGEST_ID = 2**63 - 1
@@ -66,15 +65,16 @@ def without_nul(value: Any) -> Any:
     return value
 
 
-def _read_area(value: Any) -> Any:
-    return None if value is None else sky.read_polygon(value)
-
-
 Day = Annotated[date, BeforeValidator(_read_day), WithJsonSchema({"type": "string", "format": "date"})]
+# Any, because a refusal names the area as a whole, not the part of it that is wrong; the service checks it.
 Area = Annotated[
-    dict[str, Any] | None,
-    BeforeValidator(_read_area),
-    Field(description="GeoJSON Polygon in degrees, or null"),
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "object"}, {"type": "null"}],
+            "description": "GeoJSON Polygon in degrees, or null",
+        }
+    ),
 ]
 
 

@@ -122,7 +122,8 @@ async def frame_list(
         return FrameList(shown, more, count=offset + len(found))
     exact = filters.force_count is not None and principal.is_authenticated
     count, estimated = await repository.count(session, statement, exact=exact)
-    return FrameList(shown, more, max(count, offset + len(found) + more), estimated)
+    reached = offset + len(found) + more if found else 0
+    return FrameList(shown, more, max(count, reached), estimated)
 
 
 async def _check_types(session: ReadSession, filters: FrameFilters) -> None:
@@ -364,9 +365,9 @@ class NewFile:
 
 
 async def check_fields(
-    session: ReadSession, settings: Settings, fields: FrameFields | FramePatch, *, basename: str = ""
+    session: ReadSession, settings: Settings, fields: FrameIn | FramePatch, *, basename: str = ""
 ) -> None:
-    """Check what depends on the installation, and names that become part of a path.
+    """Check what depends on the installation, the area, and names that become part of a path.
 
     Raises
     ------
@@ -380,6 +381,11 @@ async def check_fields(
     kind = fields.configuration_type
     if kind is not None and kind not in await configuration_types(session):
         wrong["configuration_type"] = [f'"{kind}" is not a valid choice.']
+    if fields.area is not None:
+        try:
+            fields.area = sky.read_polygon(fields.area)
+        except ValueError as error:
+            wrong["area"] = [str(error)]
     for name in ("site_id", "instrument_id"):
         if reason := paths.unsafe(getattr(fields, name) or ""):
             wrong.setdefault(name, []).append(reason)
@@ -458,8 +464,8 @@ async def refuse_duplicates(session: ReadSession, files: Sequence[NewFile]) -> N
 async def adopt(store: ObjectStore, settings: Settings, file: NewFile) -> NewFile:
     """Take over the bytes that a client wrote to the store before it sent the record.
 
-    A file that is not there is refused when its key is its md5, which is what a client that writes to a
-    folder sends; another key names a version in a store of the client's own, and the record is kept alone.
+    A file that is not there is refused if its key claims that it is in our store; otherwise the key names a
+    version in a store of the client's own, and the record is kept alone.
 
     Raises
     ------
@@ -468,14 +474,17 @@ async def adopt(store: ObjectStore, settings: Settings, file: NewFile) -> NewFil
     StoreBusy
         When other bytes are there: a second upload of the same name came between.
     """
+    claimed = store.claims(file.key, file.md5)
     try:
         stored = await store.adopt(file.path, file.key, file.md5)
     except ObjectChanged as error:
-        raise StoreBusy from error
+        if claimed:
+            raise StoreBusy from error
+        stored = None
     except OSError as error:
         raise Unavailable("The object store does not answer; try again shortly.") from error
     if stored is None:
-        if file.key == file.md5 and settings.archive_requires_files:
+        if claimed and settings.archive_requires_files:
             raise FileMissing(file.path)
         return file
     return NewFile(file.key, file.md5, file.extension, file.path, stored.size)
@@ -568,6 +577,7 @@ async def change_frame(
     session: WriteSession, settings: Settings, addresses: Addresses, frame_id: int, body: FramePatch
 ) -> rows.Row:
     """Change columns of a frame."""
+    await check_fields(session, settings, body, basename=body.basename or "")
     given = body.model_dump(exclude_unset=True)
     if "version_set" in given:
         raise InvalidFrame(
@@ -576,7 +586,6 @@ async def change_frame(
     nullable = {"area", "observation_date", "exposure_time", "public_date", "observation_id", "request_id"}
     if nulls := [name for name, value in given.items() if value is None and name not in nullable]:
         raise InvalidFrame(body={name: ["This field may not be null."] for name in nulls})
-    await check_fields(session, settings, body, basename=body.basename or "")
     before = await repository.locked(session, frame_id)
     if before is None or before.observation_date is None:
         raise FrameNotFound
@@ -632,9 +641,7 @@ async def new_thumbnail(
     file = await adopt(store, settings, files[0])
     frame = await repository.frame_named(session, body.frame_basename)
     if frame is None or frame.observation_date is None:
-        alone = FrameIn.model_validate(
-            {**body.model_dump(), "basename": body.frame_basename, "version_set": []}
-        )
+        alone = body.model_copy(update={"basename": body.frame_basename, "version_set": []})
         frame = await store_frame(session, alone, (), addresses.now_utc)
     before = await repository.thumbnail_named(session, body.basename)
     replaced = None if before is None or before.md5 == file.md5 else stored_thumbnail(before)

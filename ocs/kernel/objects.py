@@ -69,6 +69,9 @@ class ObjectStore(Protocol):
             When their md5 is not `md5`; nothing is kept.
         """
 
+    def claims(self, key: str, md5: str) -> bool:
+        """Tell whether a client that sends this key says that it wrote the bytes to this store."""
+
     async def adopt(self, path: str, key: str, md5: str) -> StoredObject | None:
         """Take over bytes that a client wrote to `path` itself; None when there are none.
 
@@ -156,6 +159,10 @@ class FolderStore:
                 raise
         _sync_folder(version.parent)
         return size
+
+    def claims(self, key: str, md5: str) -> bool:
+        """Tell whether the key is the md5, as it is for clients that write to a folder."""
+        return key == md5
 
     async def adopt(self, path: str, key: str, md5: str) -> StoredObject | None:
         """Take over bytes that a client wrote to `<root>/<path>`; None when there are none."""
@@ -314,6 +321,10 @@ class S3Store:
         if not answer.get("VersionId"):
             raise OSError(f"the bucket {self.bucket} keeps no versions; switch versioning on")
         return StoredObject(path, answer["VersionId"], md5, size)
+
+    def claims(self, key: str, md5: str) -> bool:
+        """Tell that every key names a version in a bucket, which must be this one."""
+        return True
 
     async def adopt(self, path: str, key: str, md5: str) -> StoredObject | None:
         """Look up the version a client has put itself; None when there is none."""
