@@ -182,7 +182,7 @@ async def apply(runtime: Runtime, document: Document, *, dry_run: bool = False) 
     ]
     report = Report()
     async with runtime.database.write_session() as session:
-        done = []
+        done: list[configdb.FileResult | Section] = []
         if any(name in sections for name in configdb.SECTIONS):
             done.append(await configdb.apply_file(session, sections, now=runtime.clock.now()))
         for name, apply_section in people.items():

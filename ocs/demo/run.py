@@ -58,7 +58,7 @@ def first_moment(today: datetime) -> datetime:
 
     def all_worked_us(moment: int) -> int:
         """Return when every site had an hour of darkness after `moment`."""
-        return max(
+        worked: int = max(
             min(
                 max(moment, night[0]) + HOUR_US
                 for night in nights
@@ -66,6 +66,7 @@ def first_moment(today: datetime) -> datetime:
             )
             for nights in dark
         )
+        return worked
 
     moments = range(start, start + DAY_US, HOUR_US // 4)
     return visibility.to_datetime(min(moments, key=lambda moment: all_worked_us(moment) - moment))

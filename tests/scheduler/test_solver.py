@@ -393,3 +393,10 @@ def test_a_schedule_travels_as_bytes():
     copy = pickle.loads(pickle.dumps(schedule, protocol=5))
     assert copy.request.tolist() == schedule.request.tolist()
     assert copy.stages == schedule.stages
+
+
+def test_a_group_whose_requests_are_all_running_is_no_obstacle():
+    problem = problem_of(
+        [(5.0, 100)], [(0, 0, 0, 800)], [(0, 0, 1000)], groups=[1], operators=[Operator.AND] * 2
+    )
+    assert len(solve(problem, 1.0)) == 1

@@ -226,6 +226,8 @@ class Sequences:
         """Take out ``and`` groups of which a member is missing and all but the best of a ``oneof`` group."""
         for members in self.members:
             placed = [m for m in members if self.row[m] >= 0]
+            if not placed:  # nothing to take out, or a group whose members were all detached
+                continue
             if self.operator[members[0]] == Operator.AND and len(placed) < len(members):
                 drop = placed
             elif self.operator[members[0]] == Operator.ONEOF and len(placed) > 1:
