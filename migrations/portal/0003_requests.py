@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("modified", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("grams", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("grams", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.CheckConstraint(
             "observation_type IN ('NORMAL', 'RAPID_RESPONSE', 'TIME_CRITICAL', 'DIRECT', 'REAL_TIME')",
             name=op.f("ck_request_group_observation_type"),

@@ -1,13 +1,16 @@
 """What becomes of a group: priorities, cancelling, expiry, suspension (checklist R41 to R63)."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from ocs.portal.requests import api, lifecycle
 from ocs.portal.requests.states import Operator, State, group_state, may_become
+from tests.support.accounts import create_user
 from tests.support.app import NOW, TestApp
 from tests.support.proposals import create_allocation, create_membership, create_proposal
 from tests.support.requests import GROUPS, group, many, request, submit
@@ -115,8 +118,6 @@ async def test_the_priority_of_all_requests_together_must_be_affordable(
 async def test_only_one_of_many_at_once_gets_the_last_priority_time(
     alice: httpx.AsyncClient, app: TestApp
 ) -> None:
-    import asyncio
-
     await create_proposal(app, "poor")
     await create_membership(app, proposal="poor")
     await create_allocation(app, "poor", ipp_available_h=0.04)
@@ -153,8 +154,6 @@ async def test_R56_a_group_that_is_over_is_not_cancelled(alice: httpx.AsyncClien
 async def test_only_who_sees_a_group_cancels_it(
     alice: httpx.AsyncClient, app: TestApp, anonymous: httpx.AsyncClient
 ) -> None:
-    from tests.support.accounts import create_user
-
     await submit(alice)
     async with app.client(token=await create_user(app, "bob")) as bob:
         response = await bob.post(f"{GROUPS}1/cancel/")
@@ -231,8 +230,6 @@ async def test_R60_what_may_be_scheduled(
     await submit(alice, group(name="closing", proposal="closing"))
     await submit(alice, group(name="unallocated", proposal="unallocated"))
     await move(app, r1=State.COMPLETED, r3=State.COMPLETED)
-    from sqlalchemy import text
-
     async with app.runtime.database.write() as session:
         await session.execute(text("UPDATE proposals.proposal SET active = false WHERE id = 'closing'"))
         await session.execute(text("DELETE FROM proposals.time_allocation WHERE proposal_id = 'unallocated'"))

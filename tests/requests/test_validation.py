@@ -313,8 +313,8 @@ async def test_R26_a_script_has_a_name(alice: httpx.AsyncClient) -> None:
 
 
 async def test_R27_repeat_duration_is_for_repeats_and_long_enough(alice: httpx.AsyncClient) -> None:
-    for changes in ({"type": "REPEAT_EXPOSE"}, {"type": "REPEAT_EXPOSE", "repeat_duration": 1.0}):
-        body = await configuration_errors(alice, group_with(lambda c, changes=changes: c.update(changes)))
+    for sent in ({"type": "REPEAT_EXPOSE"}, {"type": "REPEAT_EXPOSE", "repeat_duration": 1.0}):
+        body = await configuration_errors(alice, group_with(lambda c, sent=sent: c.update(sent)))
         assert "115.5" in body["non_field_errors"][0]
     body = await configuration_errors(alice, group_with(lambda c: c.update(repeat_duration=300)))
     assert list(body) == ["non_field_errors"]

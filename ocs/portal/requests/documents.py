@@ -206,3 +206,8 @@ def _wire(value: Any) -> Any:
 def dumps(value: Any) -> bytes:
     """Return JSON; datetimes in the wire's form."""
     return orjson.dumps(value, default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def loads(text: str | bytes) -> Any:
+    """Return what a stored document says."""
+    return orjson.loads(text)

@@ -12,7 +12,7 @@ from typing import Any
 from ocs.configdb.api import Overheads
 from ocs.portal.requests.catalog import Catalog
 
-_LONGEST_S = 2.0**53
+_LONGEST_S = 2.0**53  # sums of such times stay finite
 
 Wire = Mapping[str, Any]
 Separation = Callable[[Wire, Wire], float]
@@ -23,7 +23,7 @@ def exposures_s(overheads: Overheads, instrument_config: Wire) -> float:
     each_s = instrument_config["exposure_time"] + overheads.instrument_type.exposure_overhead_s(
         instrument_config.get("mode") or ""
     )
-    return float(instrument_config["exposure_count"] * each_s)
+    return float(min(instrument_config["exposure_count"] * each_s, _LONGEST_S))
 
 
 def is_repeat(configuration: Wire) -> bool:
@@ -40,7 +40,7 @@ def configuration_s(overheads: Overheads, configuration: Wire, *, padded: bool =
         Whether the padding before a configuration counts; a repeated configuration has none.
     """
     if is_repeat(configuration) and configuration.get("repeat_duration"):
-        return float(configuration["repeat_duration"])
+        return float(min(configuration["repeat_duration"], _LONGEST_S))
     total = sum(exposures_s(overheads, item) for item in configuration["instrument_configs"])
     return total + (overheads.instrument_type.config_front_padding_s if padded else 0.0)
 

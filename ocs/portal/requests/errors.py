@@ -20,5 +20,16 @@ class NotPending(InvalidInput):
 class NothingVisible(InvalidInput):
     """No window of a cadence can be observed."""
 
-    def __init__(self) -> None:
-        super().__init__(body={"errors": "No window of this cadence is long enough and visible."})
+    def __init__(self, reason: str = "No window of this cadence is long enough and visible.") -> None:
+        super().__init__(body={"errors": reason})
+
+
+class TooManyWindows(InvalidInput):
+    """A cadence has more windows than a group may have requests."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(body={"errors": f"This cadence has more than {most} windows; use a longer period."})
+
+
+class UnreadableDate(InvalidInput):
+    """A date in the address cannot be read; told as plain text."""

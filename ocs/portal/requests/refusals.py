@@ -21,6 +21,11 @@ def field(name: str, message: str) -> PydanticCustomError:
     return structured({name: [message]})
 
 
+def message(text: str) -> PydanticCustomError:
+    """Return an error that stands at its object itself, as the errors of a plain field do."""
+    return PydanticCustomError(_STRUCTURE, "see the structure", {"body": [text]})
+
+
 def body_of(error: ValidationError, sent: Any) -> Any:
     """Return the body that mirrors what was sent.
 
@@ -42,7 +47,7 @@ def body_of(error: ValidationError, sent: Any) -> Any:
     return body
 
 
-def _merged(body: Any, path: Sequence[str | int], sent: Any, structure: Mapping[str, Any]) -> Any:
+def _merged(body: Any, path: Sequence[str | int], sent: Any, structure: Any) -> Any:
     """Return `body` with `structure` put at `path` of what was sent."""
     if not path:
         return merge(body, structure)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     cast,
     column,
+    delete,
     exists,
     false,
     func,
@@ -27,11 +28,23 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
 from ocs.kernel.wire.pages import PageRequest
-from ocs.portal.requests.models import Configuration, Request, RequestGroup, Window
+from ocs.portal.requests.models import (
+    Configuration,
+    Draft,
+    Request,
+    RequestGroup,
+    Seeing,
+    Submission,
+    TelescopeEvent,
+    Window,
+)
+from ocs.portal.requests.readiness import Event
 from ocs.portal.requests.schemas import GroupFilters, RequestFilters
 from ocs.portal.requests.states import ObservationType, State
 
@@ -532,3 +545,199 @@ async def suspend(session: WriteSession, request_id: int, until: datetime | None
         .values(suspend_until=until)
         .execution_options(synchronize_session=False)
     )
+
+
+# --- planning
+
+
+async def open_requests(
+    session: ReadSession, start: datetime, end: datetime, instrument_type: str = ""
+) -> list[Any]:
+    """Return the open, scheduled requests with a window that overlaps [start, end] and a configuration."""
+    conditions = [
+        Request.state == State.PENDING,
+        RequestGroup.observation_type.in_(_SCHEDULED),
+        exists(
+            select(literal(1)).where(
+                Window.request_id == Request.id, Window.start <= end, Window.end >= start
+            )
+        ),
+    ]
+    if instrument_type:
+        conditions.append(
+            exists(
+                select(literal(1)).where(
+                    Configuration.request_id == Request.id, Configuration.instrument_type == instrument_type
+                )
+            )
+        )
+    return await full_requests(session, *conditions)
+
+
+async def events(session: ReadSession, start: datetime, end: datetime) -> list[Event]:
+    """Return what telescopes reported in [start, end], with the last report before, by time."""
+    table_ = TelescopeEvent
+    place = (table_.site, table_.enclosure, table_.telescope)
+    latest = (
+        select(table_)
+        .where(table_.observed_at < start)
+        .ext(distinct_on(*place))
+        .order_by(*place, table_.observed_at.desc())
+    )
+    during = select(table_).where(table_.observed_at >= start, table_.observed_at <= end)
+    found = [*await session.scalars(latest), *await session.scalars(during.order_by(table_.observed_at))]
+    return [
+        Event(f"{row.site}.{row.enclosure}.{row.telescope}", row.observed_at, row.reason) for row in found
+    ]
+
+
+async def page_of_events(
+    session: ReadSession, model: type[TelescopeEvent] | type[Seeing], page: PageRequest
+) -> tuple[int, list[Any]]:
+    """Return how many reports there are, and a page of them, latest first."""
+    count = int((await session.execute(select(func.count()).select_from(model))).scalar_one())
+    statement = (
+        select(model)
+        .order_by(model.observed_at.desc(), model.site, model.enclosure, model.telescope)
+        .limit(page.limit)
+        .offset(page.offset)
+    )
+    return count, list(await session.scalars(statement))
+
+
+async def store_reports(
+    session: WriteSession, model: type[TelescopeEvent] | type[Seeing], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Store reports of telescopes; one of the same telescope and time is replaced."""
+    if not rows:
+        return
+    statement = pg_insert(model).values(list(rows))
+    value = "reason" if model is TelescopeEvent else "seeing_arcsec"
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["site", "enclosure", "telescope", "observed_at"],
+            set_={value: statement.excluded[value]},
+        )
+    )
+
+
+# --- drafts
+
+
+def _own_drafts(principal: Principal) -> ColumnElement[bool]:
+    if principal.sees_everything:
+        return true()
+    return Draft.proposal_id.in_(sorted(principal.proposal_ids))
+
+
+_DRAFT_COLUMNS = (
+    Draft.id,
+    _USERS.c.username.label("author"),
+    Draft.proposal_id.label("proposal"),
+    Draft.title,
+    Draft.content,
+    Draft.created,
+    Draft.modified,
+)
+
+
+async def page_of_drafts(
+    session: ReadSession, principal: Principal, page: PageRequest
+) -> tuple[int, list[Any]]:
+    """Return how many drafts a caller may see, and a page of them, last changed first."""
+    mine = _own_drafts(principal)
+    count = int((await session.execute(select(func.count()).select_from(Draft).where(mine))).scalar_one())
+    statement = (
+        select(*_DRAFT_COLUMNS)
+        .outerjoin(_USERS, _USERS.c.id == Draft.author_id)
+        .where(mine)
+        .order_by(Draft.modified.desc(), Draft.id.desc())
+        .limit(page.limit)
+        .offset(page.offset)
+    )
+    return count, list(await session.execute(statement))
+
+
+async def find_draft(session: ReadSession, principal: Principal, draft_id: int) -> Any:
+    """Return a draft the caller may see."""
+    statement = (
+        select(*_DRAFT_COLUMNS, Draft.author_id)
+        .outerjoin(_USERS, _USERS.c.id == Draft.author_id)
+        .where(Draft.id == draft_id, _own_drafts(principal))
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
+async def insert_draft(session: WriteSession, values: Mapping[str, Any]) -> int | None:
+    """Store a draft; None if its author has one of this title in the proposal."""
+    statement = pg_insert(Draft).values(**values).on_conflict_do_nothing().returning(Draft.id)
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def draft_exists(session: ReadSession, author_id: int, proposal: str, title: str, *, but: int) -> bool:
+    """Tell whether another draft of an author has this title in the proposal."""
+    statement = select(Draft.id).where(
+        Draft.author_id == author_id, Draft.proposal_id == proposal, Draft.title == title, Draft.id != but
+    )
+    return await session.scalar(statement) is not None
+
+
+async def update_draft(session: WriteSession, draft_id: int, values: Mapping[str, Any]) -> None:
+    """Change a draft."""
+    await session.execute(update(Draft).where(Draft.id == draft_id).values(**values))
+
+
+async def delete_draft(session: WriteSession, draft_id: int) -> None:
+    """Remove a draft."""
+    await session.execute(delete(Draft).where(Draft.id == draft_id))
+
+
+# --- repeated submissions
+
+
+async def lock_submissions(session: WriteSession, user_id: int, key: str) -> None:
+    """Let one submission with a key go on at a time."""
+    await session.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"submission {user_id} {key}", 0)))
+    )
+
+
+async def find_submission(session: ReadSession, user_id: int, key: str, since: datetime) -> Any:
+    """Return what an earlier submission with this key was answered."""
+    statement = select(Submission).where(
+        Submission.user_id == user_id, Submission.key == key, Submission.created >= since
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def find_duplicate(session: ReadSession, user_id: int, digest: bytes, since: datetime) -> int | None:
+    """Return the latest group that came from the same body."""
+    statement = (
+        select(Submission.group_id)
+        .where(
+            Submission.user_id == user_id,
+            Submission.body_digest == digest,
+            Submission.created >= since,
+            Submission.group_id.is_not(None),
+        )
+        .order_by(Submission.id.desc())
+        .limit(1)
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def store_submission(session: WriteSession, values: Mapping[str, Any]) -> None:
+    """Keep what a submission was answered; an expired one with the same key makes way."""
+    statement = pg_insert(Submission).values(**values)
+    if values["key"] is not None:
+        statement = statement.on_conflict_do_update(
+            index_elements=["user_id", "key"],
+            index_where=Submission.key.is_not(None),
+            set_={name: statement.excluded[name] for name in values if name not in {"user_id", "key"}},
+        )
+    await session.execute(statement)
+
+
+async def forget_submissions(session: WriteSession, before: datetime) -> None:
+    """Remove what nobody can ask for any more."""
+    await session.execute(delete(Submission).where(Submission.created < before))

@@ -322,6 +322,20 @@ class Rules:
             raise ValueError("A cadence must end after it starts.")
         return value
 
+    def cadence_request(self, value: RequestIn) -> tuple[Plain, CadenceIn]:
+        """Check a request whose windows are to be laid out; return it without them, and the cadence."""
+        assert value.cadence is not None
+        return self.request_plain(value), value.cadence
+
+    def mosaic_request(self, value: Any) -> CheckedRequest:
+        """Check that a mosaic can be made of a request that passed."""
+        checked = cast("CheckedRequest", value)
+        if len(checked.plain["configurations"]) != 1:
+            raise refusals.message("A mosaic is made of a request with exactly one configuration.")
+        if checked.plain["configurations"][0]["target"]["type"] != "ICRS":
+            raise refusals.message("A mosaic is made of an ICRS target.")
+        return checked
+
     def request(self, value: RequestIn) -> CheckedRequest:
         """Check that a request can be observed, and how long it takes."""
         plain = self.request_plain(value)
@@ -330,9 +344,8 @@ class Rules:
         return self.timed_request(plain, windows)
 
     def request_plain(self, value: RequestIn) -> Plain:
-        """Check what does not depend on the windows; return the request without them."""
+        """Check all but the visibility; return the request with its windows as pairs."""
         plain = _plain(value)
-        plain.pop("windows", None)
         plain.pop("cadence", None)
         self._check_location(plain)
         if plain.get("acceptability_threshold") is None:
@@ -351,12 +364,13 @@ class Rules:
             for item in configurations
         )
 
-    def _only_schedulable(self, location: Mapping[str, Any]) -> bool:
+    def only_schedulable(self, location: Mapping[str, Any]) -> bool:
+        """Tell whether a request may only go to instruments in operation; staff who say where need not."""
         return not (self.is_staff and len(location) == 4)
 
     def _check_location(self, plain: Plain) -> None:
         location = plain["location"]
-        stations = self.catalog.usable(only_schedulable=self._only_schedulable(location))
+        stations = self.catalog.usable(only_schedulable=self.only_schedulable(location))
         present = {item.type_code for item in stations if item.place.matches(location)}
         for configuration in plain["configurations"]:
             if configuration["instrument_type"] not in present:
@@ -412,7 +426,7 @@ class Rules:
                 plain["configurations"],
                 windows,
                 self.downtimes,
-                only_schedulable=self._only_schedulable(plain["location"]),
+                only_schedulable=self.only_schedulable(plain["location"]),
             )
         except VisibilityError as error:
             raise ValueError(f"The visibility cannot be computed: {error}") from error
@@ -520,7 +534,7 @@ def allocations_by_key(allocations: Sequence[Allocation]) -> dict[tuple[str, str
     return {(item.semester_id, code): item for item in allocations for code in item.instrument_types}
 
 
-def validated(adapter: TypeAdapter[Any], sent: Any, rules: Rules) -> tuple[Any, Any]:
+def validated(adapter: TypeAdapter[Any], sent: Any, rules: Rules | None) -> tuple[Any, Any]:
     """Validate what was sent; return the checked object and the error body, one of them None."""
     try:
         return adapter.validate_python(sent, context=rules), None

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from ocs.kernel.wire.types import FilterDatetime, FilterModel, UtcDatetime, WireModel, WireText, text
@@ -114,11 +115,18 @@ def _not_blank(value: Any) -> Any:
     return None if value == "" else value
 
 
+def _false_if_blank(value: Any) -> Any:
+    return False if value == "" else value
+
+
 RawObject = Annotated[dict[str, Any], AfterValidator(_object)]
 ExtraParams = Annotated[dict[str, Any], AfterValidator(_coerced)]
 Angle = Annotated[float | None, Field(ge=0, le=360)]
 Number = float | None
 Count = Annotated[int, Field(ge=1, le=_MAX_INT)]
+MAX_POINTS = 1000
+PatternCount = Annotated[int, Field(ge=1, le=MAX_POINTS)]
+Spacing = Annotated[float, Field(ge=0, le=3_600_000)]
 Pixel = Annotated[int | None, Field(ge=0, le=_MAX_INT)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -287,10 +295,16 @@ class RequestIn(Sent):
     cadence: Annotated[CadenceIn | None, _ask("cadence")] = None
 
 
+def _no_windows(value: list[Any]) -> list[Any]:
+    if value:
+        raise ValueError("A request with a cadence has no windows of its own.")
+    return value
+
+
 class CadenceRequestIn(RequestIn):
     """A request whose windows are still to be laid out."""
 
-    windows: Annotated[list[Any], Field(max_length=0)] = Field(default_factory=list)
+    windows: Annotated[list[Any], AfterValidator(_no_windows)] = Field(default_factory=list)
     cadence: Annotated[CadenceIn, _ask("cadence_given")]
 
 
@@ -315,13 +329,71 @@ class RequestGroupIn(GroupHead):
 class CadenceGroupIn(GroupHead):
     """A group whose one request has a cadence."""
 
-    requests: Annotated[list[CadenceRequestIn], Field(min_length=1)]
+    requests: Annotated[list[Annotated[CadenceRequestIn, _ask("cadence_request")]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _only_one(self) -> "CadenceGroupIn":
+        if len(self.requests) > 1:
+            raise ValueError("A cadence is expanded for one request at a time.")
+        return self
+
+
+class PatternIn(Sent):
+    """Points on the sky; spacings in arcsec, orientation in degrees."""
+
+    num_points: PatternCount | None = None
+    num_rows: PatternCount | None = None
+    num_columns: PatternCount | None = None
+    line_spacing: Spacing | None = None
+    orientation: Annotated[float, Field(ge=0, le=360)] = 0.0
+    center: Annotated[bool, BeforeValidator(_false_if_blank)] = False
+
+    def check_points(self, pattern: str) -> None:
+        """Check that the number of points is given."""
+        if pattern == "grid":
+            if self.num_rows is None or self.num_columns is None:
+                raise ValueError("A grid needs num_rows and num_columns.")
+            if self.num_rows * self.num_columns > MAX_POINTS:
+                raise ValueError(f"A pattern has at most {MAX_POINTS} points.")
+        elif self.num_points is None:
+            raise ValueError(f"A {pattern} needs num_points.")
+
+
+class DitherIn(PatternIn):
+    """A configuration to be taken at several offsets."""
+
+    configuration: Annotated[ConfigurationIn, _ask("configuration")]
+    pattern: Literal["line", "grid", "spiral"]
+    point_spacing: Spacing
+
+    @model_validator(mode="after")
+    def _check(self) -> "DitherIn":
+        self.check_points(self.pattern)
+        return self
+
+
+class MosaicIn(PatternIn):
+    """A request to be taken at several pointings."""
+
+    request: Annotated[RequestIn, _ask("request"), _ask("mosaic_request")]
+    pattern: Literal["line", "grid"]
+    point_spacing: Spacing | None = None
+    point_overlap_percent: Annotated[float | None, Field(ge=0, le=100)] = None
+    line_overlap_percent: Annotated[float | None, Field(ge=0, le=100)] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "MosaicIn":
+        self.check_points(self.pattern)
+        if self.point_spacing is None and self.point_overlap_percent is None:
+            raise ValueError("A mosaic needs point_spacing or point_overlap_percent.")
+        return self
 
 
 REQUEST_GROUP: TypeAdapter[Any] = TypeAdapter(Annotated[RequestGroupIn, _ask("group")])
 CADENCE_GROUP: TypeAdapter[Any] = TypeAdapter(CadenceGroupIn)
-REQUEST: TypeAdapter[Any] = TypeAdapter(Annotated[RequestIn, _ask("request")])
-CONFIGURATION: TypeAdapter[Any] = TypeAdapter(Annotated[ConfigurationIn, _ask("configuration")])
+REQUEST: TypeAdapter[Any] = TypeAdapter(Annotated[RequestIn, _ask("request_plain")])
+DITHER: TypeAdapter[Any] = TypeAdapter(DitherIn)
+MOSAIC: TypeAdapter[Any] = TypeAdapter(MosaicIn)
 
 
 # --- filters
@@ -374,6 +446,121 @@ class SchedulableFilters(FilterModel):
     start: WireText | None = None
     end: WireText | None = None
     telescope_class: list[WireText] = Field(default_factory=list)
+
+
+class InstrumentFilters(FilterModel):
+    """Which instruments are listed; parts of a location may be parts of the code."""
+
+    site: WireText = ""
+    enclosure: WireText = ""
+    telescope: WireText = ""
+    telescope_class: WireText = ""
+    instrument_type: WireText = ""
+    only_schedulable: WireText = Field(
+        "", description="For staff: any value leaves out what is not in operation"
+    )
+
+
+class TelescopeFilters(FilterModel):
+    """Which telescopes, and when; dates as people write them, UTC."""
+
+    start: WireText = ""
+    end: WireText = ""
+    site: list[WireText] = Field(default_factory=list)
+    telescope: list[WireText] = Field(default_factory=list)
+    combine: WireText = Field("", description="Any value gives the mean of each site")
+
+
+# --- what telescopes report
+
+
+class EventIn(Sent):
+    """A telescope's report; an empty reason means that it is available."""
+
+    site: text(20)  # type: ignore[valid-type]
+    observatory: text(20)  # type: ignore[valid-type]
+    telescope: text(20)  # type: ignore[valid-type]
+    timestamp: UtcDatetime
+    value_string: text(1000, blank=True) = ""  # type: ignore[valid-type]
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns to store."""
+        return {
+            "site": self.site,
+            "enclosure": self.observatory,
+            "telescope": self.telescope,
+            "observed_at": self.timestamp,
+            "reason": self.value_string,
+        }
+
+
+class EventsIn(WireModel):
+    """Reports of telescopes."""
+
+    events: list[Any]
+
+
+class SeeingIn(Sent):
+    """A measured seeing in arcsec."""
+
+    site: text(20)  # type: ignore[valid-type]
+    enclosure: text(20)  # type: ignore[valid-type]
+    telescope: text(20)  # type: ignore[valid-type]
+    timestamp: UtcDatetime
+    seeing: Annotated[float, Field(ge=0, le=100)]
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns to store."""
+        return {
+            "site": self.site,
+            "enclosure": self.enclosure,
+            "telescope": self.telescope,
+            "observed_at": self.timestamp,
+            "seeing_arcsec": self.seeing,
+        }
+
+
+EVENT: TypeAdapter[Any] = TypeAdapter(EventIn)
+SEEING: TypeAdapter[Any] = TypeAdapter(SeeingIn)
+
+
+# --- drafts
+
+
+def _is_json(value: str) -> str:
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"The content must be JSON text: {error}.") from error
+    return value
+
+
+class DraftIn(Sent):
+    """An unfinished request group; `content` is JSON as text."""
+
+    proposal: text(255)  # type: ignore[valid-type]
+    title: text(50)  # type: ignore[valid-type]
+    content: Annotated[WireText, AfterValidator(_is_json)]
+
+
+class DraftPatch(Sent):
+    """What is to be changed of a draft."""
+
+    proposal: text(255) | None = None  # type: ignore[valid-type]
+    title: text(50) | None = None  # type: ignore[valid-type]
+    content: Annotated[WireText, AfterValidator(_is_json)] | None = None
+
+
+class DraftOut(WireModel):
+    """A draft."""
+
+    id: int
+    author: str
+    proposal: str
+    title: str
+    content: str
+    created: UtcDatetime
+    modified: UtcDatetime
 
 
 # --- what is sent back

@@ -1,16 +1,17 @@
-"""Addresses of the request groups."""
+"""Submitting, listing and changing request groups and requests."""
 
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 
 from ocs.kernel import changes
 from ocs.kernel.errors import InvalidInput
 from ocs.kernel.security import PortalCaller, PortalStaff, PortalUser
 from ocs.kernel.wire.pages import Page, limit_anonymous, page_bytes, page_of
-from ocs.kernel.wire.route import ClockDep, JsonBytes, Reading, SettingsDep, Writing, make_router
+from ocs.kernel.wire.route import ClockDep, JsonBytes, OcsRoute, Reading, SettingsDep, Writing
 from ocs.kernel.wire.types import iso_z, parse_utc
-from ocs.portal.requests import documents, service
+from ocs.portal.requests import service
+from ocs.portal.requests.router.answers import Id, json_answer, or_empty
 from ocs.portal.requests.schemas import (
     Documented,
     GroupFilters,
@@ -25,15 +26,10 @@ from ocs.portal.requests.schemas import (
     ValidationOut,
 )
 
-router = make_router("requests")
+router = APIRouter(route_class=OcsRoute)
 
 PageDep = page_of(10)
-Id = Annotated[int, Path(ge=0, le=2**63 - 1)]
 GroupBody = Annotated[Any, Documented(RequestGroupIn), Body()]
-
-
-def _json(value: Any, status: int = 200) -> JsonBytes:
-    return JsonBytes(documents.dumps(value), status)
 
 
 @router.get("/api/requestgroups/", summary="List request groups", response_model=Page[RequestGroupOut])
@@ -54,20 +50,20 @@ async def list_requestgroups(
     "/api/requestgroups/", summary="Submit a request group", status_code=201, response_model=RequestGroupOut
 )
 async def create_requestgroup(
-    session: Writing, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody
+    session: Writing, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody = None
 ) -> JsonBytes:
     """Check a request group and store it for scheduling."""
-    return _json(await service.submit(session, caller, settings, clock.now(), sent), 201)
+    return json_answer(await service.submit(session, caller, settings, clock.now(), or_empty(sent)), 201)
 
 
 @router.post("/api/requestgroups/validate/", summary="Check a request group", response_model=ValidationOut)
 async def validate_requestgroup(
-    session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody
+    session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody = None
 ) -> JsonBytes:
     """Check a request group as submission does, store nothing; answers 200 whatever is found."""
-    group, errors, rules = await service.validate(session, caller, settings, clock.now(), sent)
+    group, errors, rules = await service.validate(session, caller, settings, clock.now(), or_empty(sent))
     report = {} if group is None else service.duration_report(group, rules)
-    return _json({"request_durations": report, "errors": errors or {}})
+    return json_answer({"request_durations": report, "errors": errors or {}})
 
 
 @router.post(
@@ -76,10 +72,12 @@ async def validate_requestgroup(
     response_model=dict[str, Any],
 )
 async def max_allowable_ipp(
-    session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody
+    session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody = None
 ) -> JsonBytes:
     """Return the intra-proposal priorities a group could have, by semester and instrument type."""
-    return _json(await service.max_allowable_ipp(session, caller, settings, clock.now(), sent))
+    return json_answer(
+        await service.max_allowable_ipp(session, caller, settings, clock.now(), or_empty(sent))
+    )
 
 
 @router.get(
@@ -101,7 +99,7 @@ async def schedulable_requests(
 @router.get("/api/requestgroups/{id}/", summary="Show a request group", response_model=RequestGroupOut)
 async def show_requestgroup(session: Reading, caller: PortalCaller, id: Id) -> JsonBytes:  # noqa: A002
     """Return one request group."""
-    return _json(await service.show_group(session, caller, id))
+    return json_answer(await service.show_group(session, caller, id))
 
 
 @router.post(
@@ -114,7 +112,7 @@ async def cancel_requestgroup(
     id: Id,  # noqa: A002
 ) -> JsonBytes:
     """Cancel a group and its open requests; doing so twice is no error."""
-    return _json(await service.cancel(session, caller, id, clock.now()))
+    return json_answer(await service.cancel(session, caller, id, clock.now()))
 
 
 @router.get("/api/requests/", summary="List requests", response_model=Page[RequestOut])
@@ -139,7 +137,7 @@ async def show_request(
     filters: Annotated[RequestFilters, Query()],
 ) -> JsonBytes:
     """Return one request."""
-    return _json(await service.show_request(session, caller, id, filters))
+    return json_answer(await service.show_request(session, caller, id, filters))
 
 
 @router.patch("/api/requests/{id}/", summary="Suspend a request", response_model=SuspensionOut)
@@ -159,7 +157,7 @@ async def suspend_request(
     except ValueError as error:
         raise InvalidInput.fields(suspend_until=str(error)) from error
     await service.suspend(session, caller, id, filters, until, clock.now())
-    return _json({"suspend_until": until and iso_z(until)})
+    return json_answer({"suspend_until": until and iso_z(until)})
 
 
 @router.get("/api/last_changed/", summary="Ask when requests last changed", response_model=LastChangeOut)
@@ -169,4 +167,4 @@ async def last_changed(
     """Return the time of the latest change that concerns schedulers, of some telescope classes or of all."""
     keys = [item for item in telescope_class or [] if item] or ["all"]
     moment, _ = await changes.last_change(session, "requests", keys)
-    return _json({"last_change_time": moment})
+    return json_answer({"last_change_time": moment})

@@ -1,0 +1,8 @@
+"""Addresses of the request groups."""
+
+from ocs.kernel.wire.route import make_router
+from ocs.portal.requests.router import drafts, groups, telescopes, tools
+
+router = make_router("requests")
+for part in (groups, tools, telescopes, drafts):
+    router.include_router(part.router)
