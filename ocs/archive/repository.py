@@ -213,7 +213,8 @@ def read_ordering(value: str | None) -> list[Order]:
     orders = list({order.name: order for order in reversed(orders)}.values())[::-1]
     orders = orders or [Order("observation_date", descending=True)]
     if all(order.name != "id" for order in orders):
-        orders.append(Order("id", orders[-1].descending))
+        last = orders[-1]  # as in the index that serves the default order
+        orders.append(Order("id", last.descending and last.name == "observation_date"))
     return orders
 
 

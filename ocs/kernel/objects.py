@@ -366,7 +366,8 @@ class S3Store:
         """Yield the bytes of a version in blocks."""
         with _as_os_error():
             answer = await self._client.get_object(Bucket=self.bucket, Key=stored.path, VersionId=stored.key)
-            async with answer["Body"] as body:
+            body = answer["Body"]
+            async with body:
                 while block := await body.read(BLOCK_BYTES):
                     yield block
 

@@ -1,5 +1,6 @@
 """Callers of the archive: an ingest account, members of proposals, strangers."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -17,8 +18,10 @@ Member = Callable[..., Awaitable[httpx.AsyncClient]]
 
 @pytest.fixture
 def app(app: TestApp) -> TestApp:
-    """The application at a time when the usual test frame is public."""
+    """The application at a time when the usual test frame is public, and nothing in the store's inbox."""
     app.clock.set(datetime(2026, 1, 1, tzinfo=UTC))  # type: ignore[attr-defined]
+    assert app.runtime.settings.objects_dir is not None
+    shutil.rmtree(app.runtime.settings.objects_dir / "coj", ignore_errors=True)
     return app
 
 
