@@ -6,7 +6,7 @@ A cycle plans twice: rapid responses first, everything else around them. Both pa
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -164,6 +164,8 @@ def build(
         keep_until_s=bounds.now_s + KEEP_S,
         airmass=sky.airmass(visible, dark),
     )
+    used, group = np.unique(problem.group, return_inverse=True)  # a running request may leave its group empty
+    problem = replace(problem, group=group.astype(np.int64), operator=problem.operator[used])
     return Inputs(
         problem, report, requests, snapshot.telescopes, pairs.chosen, rejected, snapshot.semester_start_utc
     )

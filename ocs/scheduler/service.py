@@ -38,6 +38,7 @@ JOB = "schedule"
 TOPICS = ("schedule_inputs", "requests", "configdb", "downtime", "proposals")
 LOOK_EVERY_S = 60.0
 LONGEST_RUN_CLOCK_S = 900.0
+LONGEST_SOLVE_FACTOR, SOLVE_GRACE_S = 3.0, 30.0
 SEED = 0
 
 TelescopeKey = tuple[str, str, str]
@@ -278,12 +279,17 @@ def _placements(of: Schedule | Placements) -> set[tuple[int, int, int]]:
 
 async def _solve(runtime: Runtime, given: Inputs, *, quick: bool) -> Schedule:
     seconds = budget_s(runtime)
+    timeout_s = LONGEST_SOLVE_FACTOR * seconds + SOLVE_GRACE_S
     attempts = (worker.solve_quickly,) if quick else (worker.solve_problem, worker.solve_quickly)
     for solve in attempts:
         try:
             async with _turn:
                 return await runtime.solver_pool.run(
-                    solve, given.problem, seconds, SEED, timeout_s=3 * seconds + 30
+                    solve,
+                    given.problem,
+                    seconds,
+                    SEED,
+                    timeout_s=timeout_s,
                 )
         except (BrokenProcessPool, TimeoutError):
             metrics.WORKER_FAILURES.inc()

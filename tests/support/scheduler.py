@@ -178,7 +178,7 @@ async def ask(
     first_day: float = 0.0,
     last_day: float = 3.0,
     exposure_s: float = 100,
-    target: dict[str, Any] | None = None,
+    targets: Sequence[dict[str, Any]] = (),
     location: dict[str, str] | None = None,
     group_changes: dict[str, Any] | None = None,
     **changes: Any,
@@ -186,7 +186,7 @@ async def ask(
     """Submit a group of equal requests; return the ids of the requests."""
     one = request(
         windows=days(first_day, last_day),
-        configurations=sequence_of(target or star(), exposure_s=exposure_s),
+        configurations=sequence_of(*targets, exposure_s=exposure_s),
         location={"telescope_class": "1m0", **(location or {})},
         **changes,
     )
