@@ -1,6 +1,7 @@
 """What operators do with users: create them, give them passwords and tokens."""
 
 from datetime import datetime
+from importlib.resources import files
 
 from sqlalchemy import delete, select, update
 
@@ -14,14 +15,9 @@ from ocs.portal.accounts.logins import MAX_PASSWORD_LENGTH, PASSWORD_LIFETIME
 from ocs.portal.accounts.models import BrowserSession, User
 
 MIN_PASSWORD_LENGTH = 8
-_COMMON = frozenset(
-    "12345678 123456789 1234567890 password password1 password12 password123 password1234 passw0rd p@ssw0rd "
-    "qwertyui qwertyuiop qwerty123 qwerty12 q1w2e3r4 1q2w3e4r 1qaz2wsx zaq12wsx asdfghjk asdfghjkl zxcvbnm1 "
-    "iloveyou iloveyou1 princess sunshine football baseball basketball superman batman123 trustno1 starwars "
-    "whatever letmein1 letmein123 welcome1 welcome123 admin123 administrator abcd1234 abc12345 abcdefgh "
-    "computer internet michelle jennifer jonathan victoria elizabeth alexander charlotte christian chocolate "
-    "astronomy telescope observatory universe galaxies changeme changeme1 secret123 default1 master123".split()
-)
+_FORM_OF_TOKENS = "A token is 40 characters without blanks."
+_TAKEN = "This token belongs to another user."
+_COMMON = frozenset(files(__package__).joinpath("common_passwords.txt").read_text("utf-8").split())
 
 
 def check_password(password: str, *about: str) -> None:
@@ -51,7 +47,8 @@ def check_password(password: str, *about: str) -> None:
         reasons.append("This password is too common.")
     parts = {part for text in about for part in (text.lower(), *text.lower().split("@"))}
     if any(
-        len(part) >= 3 and (lower in part or part in lower and len(part) > len(lower) // 2) for part in parts
+        len(part) >= 3 and (lower in part or (part in lower and len(part) > len(lower) // 2))
+        for part in parts
     ):
         reasons.append("This password is too similar to your name or address.")
     if reasons:
@@ -150,10 +147,10 @@ async def make_token(
     user = await _user(session, username)
     key = token or new_token()
     if len(key) != 40 or not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidInput.fields(token="A token is 40 characters without blanks.")
+        raise InvalidInput.fields(token=_FORM_OF_TOKENS)
     owner = await repository.principal_by_token(session, token_hash(key))
     if owner is not None and owner.user_id != user.id:
-        raise InvalidInput.fields(token="This token belongs to another user.")
+        raise InvalidInput.fields(token=_TAKEN)
     await repository.set_api_token(session, user.id, token_hash(key), vault.encrypt(key), now, replace=True)
     changes.stamp(session, "accounts")
     return key

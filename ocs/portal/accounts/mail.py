@@ -42,6 +42,11 @@ def queue(
     changes.stamp(session, "mail")
 
 
+def support_address(settings: Settings) -> str:
+    """Return where requests of users go."""
+    return f"support@{urlsplit(portal_url(settings)).hostname or 'localhost'}"
+
+
 def portal_url(settings: Settings) -> str:
     """Return the address for links in mail, without final slash.
 

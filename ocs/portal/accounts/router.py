@@ -1,17 +1,14 @@
 """Addresses of the accounts: logging in, and what users see and change about themselves."""
 
-import secrets
-from datetime import timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Request, Response
+from fastapi import Body, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ocs.kernel.errors import InvalidInput, PermissionDenied
 from ocs.kernel.runtime import RuntimeDep
 from ocs.kernel.security import (
-    CSRF_COOKIE,
     PORTAL_DOOR,
     SESSION_COOKIE,
     ArchiveCaller,
@@ -20,11 +17,15 @@ from ocs.kernel.security import (
 )
 from ocs.kernel.wire.pages import base_url
 from ocs.kernel.wire.route import JsonBytes, Reading, Writing, make_router, unit_of_work
-from ocs.portal.accounts import schemas
+from ocs.portal.accounts import bulk, pages, schemas, tokens
+from ocs.portal.accounts.browser import set_session_cookies
+from ocs.portal.accounts.dependencies import AccountsDep, ClientAddress
 from ocs.portal.accounts.errors import LoginIncomplete, LoginRefused
-from ocs.portal.accounts.service import SESSION_LIFETIME, Accounts
+from ocs.portal.accounts.service import Accounts
 
 router = make_router("accounts")
+router.include_router(pages.router)
+router.include_router(tokens.router)
 
 _COLLECTIONS = (
     "requests",
@@ -39,19 +40,6 @@ _COLLECTIONS = (
     "realtime",
     "configurationstatus",
 )
-_CSRF_LIFETIME = timedelta(days=364)
-
-
-def _accounts(runtime: RuntimeDep) -> Accounts:
-    return Accounts(runtime.passwords, runtime.vault, runtime.clock, runtime.database)
-
-
-AccountsDep = Annotated[Accounts, Depends(_accounts)]
-
-
-def _address(request: Request) -> str:
-    address: str = request.scope.get("ocs.client", "")
-    return address
 
 
 @router.get("/api/", summary="The portal's collections", response_model=dict[str, str])
@@ -65,10 +53,10 @@ async def api_root(request: Request) -> dict[str, str]:
 
 @router.post("/api/api-token-auth/", summary="API token for name and password", response_model=schemas.Token)
 async def token_auth(
-    request: Request, credentials: schemas.Credentials, session: Writing, accounts: AccountsDep
+    credentials: schemas.Credentials, address: ClientAddress, session: Writing, accounts: AccountsDep
 ) -> schemas.Token:
     """Return the API token of whoever gives the right password; the name may be an e-mail address."""
-    login = await accounts.log_in(credentials.username, credentials.password, _address(request))
+    login = await accounts.log_in(credentials.username, credentials.password, address)
     return schemas.Token(token=await accounts.api_token(session, login.user_id))
 
 
@@ -77,6 +65,7 @@ async def api_login(
     request: Request,
     response: Response,
     credentials: schemas.ApiLogin,
+    address: ClientAddress,
     session: Writing,
     accounts: AccountsDep,
 ) -> schemas.Message:
@@ -86,7 +75,7 @@ async def api_login(
         await session.rollback()
     if not credentials.username or not credentials.password:
         raise LoginIncomplete
-    login = await accounts.logins.check(credentials.username, credentials.password, address=_address(request))
+    login = await accounts.logins.check(credentials.username, credentials.password, address=address)
     if login is None:
         raise LoginRefused
     if login.password_expired:
@@ -106,26 +95,6 @@ async def logout(request: Request, accounts: AccountsDep) -> RedirectResponse:
     response = RedirectResponse("/", 302)
     response.delete_cookie(SESSION_COOKIE)
     return response
-
-
-def set_session_cookies(request: Request, response: Response, key: str) -> None:
-    """Give a browser its session, and the token its pages send back to prove themselves."""
-    is_secure = request.url.scheme == "https"
-    response.set_cookie(
-        SESSION_COOKIE,
-        key,
-        max_age=int(SESSION_LIFETIME.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=is_secure,
-    )
-    response.set_cookie(
-        CSRF_COOKIE,
-        secrets.token_urlsafe(24),
-        max_age=int(_CSRF_LIFETIME.total_seconds()),
-        samesite="lax",
-        secure=is_secure,
-    )
 
 
 # --- the caller -----------------------------------------------------------------------------------------
@@ -189,6 +158,38 @@ async def revoke_token(caller: PortalUser, session: Writing, accounts: AccountsD
     return schemas.Message(message="API token revoked.")
 
 
+@router.post(
+    "/api/account_removal_request/",
+    summary="Ask for the removal of the account",
+    response_model=schemas.Message,
+)
+async def request_removal(
+    wish: schemas.RemovalRequest, caller: PortalUser, session: Writing, runtime: RuntimeDep
+) -> schemas.Message:
+    """Write to the support that the caller wants to be removed."""
+    await bulk.request_removal(session, runtime, caller, wish.reason)
+    return schemas.Message(message="Account removal request submitted.")
+
+
+@router.post(
+    "/api/users-bulk/",
+    summary="Create users",
+    status_code=201,
+    response_model=schemas.NewUsersShown,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schemas.NewUsers.model_json_schema()}},
+        }
+    },
+)
+async def create_users(
+    body: Annotated[dict[str, Any], Body()], caller: PortalUser, session: Writing, runtime: RuntimeDep
+) -> Any:
+    """Create up to 50 users at once, all or none; for staff and principal investigators."""
+    return {"users": await bulk.create_users(session, runtime, caller, body)}
+
+
 # --- the same as the archive's clients ask for it ---------------------------------------------------------
 
 
@@ -204,7 +205,11 @@ async def archive_profile(caller: ArchiveCaller) -> Response:
 @router.post("/api-token-auth/", summary="API token, for the archive's clients", response_model=schemas.Token)
 @router.post("/archive/api-token-auth/", include_in_schema=False, response_model=schemas.Token)
 async def archive_token_auth(
-    request: Request, credentials: schemas.ArchiveLogin, session: Writing, accounts: AccountsDep
+    request: Request,
+    credentials: schemas.ArchiveLogin,
+    address: ClientAddress,
+    session: Writing,
+    accounts: AccountsDep,
 ) -> schemas.Token:
     """As at `/api/api-token-auth/`; a valid Authorization header may take the place of the body."""
     if "authorization" in request.headers:
@@ -220,7 +225,7 @@ async def archive_token_auth(
                 if getattr(credentials, name) is None
             }
         )
-    login = await accounts.log_in(credentials.username, credentials.password, _address(request))
+    login = await accounts.log_in(credentials.username, credentials.password, address)
     return schemas.Token(token=await accounts.api_token(session, login.user_id))
 
 

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from ocs.kernel.wire.types import WireModel, text
 
@@ -189,6 +189,12 @@ class NewUser(WireModel):
     education_user: bool = True
 
 
+class NewUsers(WireModel):
+    """A bulk creation."""
+
+    users: list[NewUser] = Field(max_length=50)
+
+
 class NewUserShown(BaseModel):
     """A created user."""
 
@@ -205,3 +211,23 @@ class NewUsersShown(BaseModel):
     """Created users."""
 
     users: list[NewUserShown]
+
+
+class OAuthTokens(BaseModel):
+    """An access token, and how to get the next."""
+
+    access_token: str
+    expires_in: int
+    token_type: str
+    scope: str
+    refresh_token: str | None = None
+
+
+class Introspection(BaseModel):
+    """What a token is good for."""
+
+    active: bool
+    scope: str | None = None
+    exp: int | None = None
+    client_id: str | None = None
+    username: str | None = None

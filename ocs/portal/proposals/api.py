@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ocs.kernel.database import ReadSession, WriteSession
+from ocs.kernel.security import Principal
 from ocs.portal.proposals import ledger, reading, repository
 from ocs.portal.proposals.records import (
     Account,
@@ -44,6 +45,7 @@ __all__ = [
     "charge_time",
     "current_time",
     "get_proposals",
+    "leads_any",
     "membership_time_limit",
     "notification_recipients",
     "release_ipp",
@@ -180,3 +182,8 @@ async def notification_recipients(
 async def current_time(session: ReadSession, user_id: int, now: datetime) -> dict[str, dict[str, Any]]:
     """Return `time_limit` and `time_used` (s) and `time_allocations` of a user's proposals, by proposal."""
     return await reading.current_time(session, user_id, now)
+
+
+async def leads_any(session: ReadSession, caller: Principal) -> bool:
+    """Tell whether the caller is principal investigator of a proposal."""
+    return await session.scalar(reading.led_by(caller).limit(1)) is not None
