@@ -6,7 +6,7 @@ import orjson
 from fastapi import Depends, Path, Query, Request, Response
 from pydantic import AfterValidator, SkipValidation
 
-from ocs.kernel.security import PORTAL_DOOR, PortalCaller, PortalStaff
+from ocs.kernel.security import PORTAL_DOOR, PortalCaller, PortalStaff, PortalUser
 from ocs.kernel.wire.pages import Page, limit_anonymous, page_bytes, page_of
 from ocs.kernel.wire.route import (
     ClockDep,
@@ -18,7 +18,7 @@ from ocs.kernel.wire.route import (
     unit_of_work,
 )
 from ocs.portal.observations import documents, schemas
-from ocs.portal.observations.service import cancelling, posting, reading, reporting
+from ocs.portal.observations.service import cancelling, direct, posting, reading, realtime, reporting
 
 router = make_router("observations")
 PageDep = page_of(10)
@@ -45,6 +45,7 @@ SentObservations = Annotated[
     schemas.ObservationIn | list[schemas.ObservationIn], SkipValidation, AfterValidator(_something)
 ]
 
+SentDirect = Annotated[schemas.DirectIn | list[schemas.DirectIn], SkipValidation, AfterValidator(_something)]
 SentUpdate = Annotated[schemas.StatusUpdate, SkipValidation, AfterValidator(_something)]
 
 
@@ -75,6 +76,23 @@ async def post_observations(
         return JsonBytes(orjson.dumps({"num_created": created, "errors": errors}), 201)
     observation = await posting.post_one(session, caller, body, clock.now())
     return JsonBytes(orjson.dumps(documents.flat_form(observation)), 201)
+
+
+@router.post(
+    "/api/schedule/",
+    status_code=201,
+    response_model=schemas.DirectObservation | list[schemas.DirectObservation],
+)
+async def post_schedule(session: Writing, caller: PlacerDep, clock: ClockDep, sent: SentDirect) -> Response:
+    """Submit a request directly with its place at a telescope; of a list either all are stored or none."""
+    return JsonBytes(orjson.dumps(await direct.submit(session, caller, sent, clock.now())), 201)
+
+
+@router.get("/api/schedule/{id}/", response_model=schemas.DirectObservation)
+async def get_schedule(session: Reading, caller: PortalCaller, id: Id) -> Response:  # noqa: A002
+    """Return one observation with its whole request."""
+    found = await reading.find(session, caller, id)
+    return JsonBytes(orjson.dumps((await direct.show(session, [found]))[0]))
 
 
 @router.get("/api/observations/filters/")
@@ -108,6 +126,55 @@ async def cancel_observations(
 ) -> schemas.Canceled:
     """Take observations back, by their ids or by place and time."""
     return schemas.Canceled(canceled=await cancelling.cancel(session, caller, sent, clock.now()))
+
+
+@router.get("/api/realtime/", response_model=Page[schemas.Session])
+async def list_sessions(
+    request: Request,
+    session: Reading,
+    caller: PortalUser,
+    page: PageDep,  # type: ignore[valid-type]
+) -> Response:
+    """List one's own real-time sessions; staff see all."""
+    count, found = await realtime.list_sessions(session, caller, page)
+    return page_bytes(request, page, count, [orjson.dumps(item) for item in found])
+
+
+@router.post("/api/realtime/", status_code=201, response_model=schemas.Session)
+async def book_session(
+    session: Writing, caller: PortalUser, clock: ClockDep, sent: schemas.SessionIn
+) -> Response:
+    """Reserve a telescope for a real-time session."""
+    return JsonBytes(orjson.dumps(await realtime.book(session, caller, sent, clock.now())), 201)
+
+
+@router.get("/api/realtime/availability/", response_model=dict[str, list[list[str]]])
+async def get_availability(
+    session: Reading,
+    caller: PortalUser,
+    clock: ClockDep,
+    telescope: Annotated[str | None, Query(description="telescope.enclosure.site")] = None,
+) -> Response:
+    """Tell when one could have which telescope in the next days."""
+    free = await realtime.availability(session, caller, telescope or None, clock.now())
+    return JsonBytes(orjson.dumps(free), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/api/realtime/{id}/", response_model=schemas.Session)
+async def get_session(session: Reading, caller: PortalUser, id: Id) -> Response:  # noqa: A002
+    """Return one real-time session."""
+    return JsonBytes(orjson.dumps(await realtime.show_session(session, caller, id)))
+
+
+@router.delete("/api/realtime/{id}/", status_code=204)
+async def delete_session(
+    session: Writing,
+    caller: PortalUser,
+    clock: ClockDep,
+    id: Id,  # noqa: A002
+) -> None:
+    """Delete a real-time session; its hours are given back."""
+    await realtime.delete_session(session, caller, id, clock.now())
 
 
 @router.get("/api/requests/{id}/observations/", response_model=list[schemas.ListedObservation])

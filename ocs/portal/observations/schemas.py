@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from ocs.kernel.wire.types import FilterDatetime, FilterModel, UtcDatetime, WireModel, WireText, text
 from ocs.portal.observations.states import ObservationState, StatusState
 from ocs.portal.requests.api import ObservationType, State
+from ocs.portal.requests.schemas import ConfigurationIn, RawObject, Sent
 
 _MAX_INT = 2**31 - 1
 BigInt = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
@@ -151,6 +152,38 @@ class Cancellation(WireModel):
     include_rr: bool = False
     include_direct: bool = False
     preemption_enabled: bool = Field(False, description="Also abort what is in progress")
+
+
+class DirectConfigurationIn(ConfigurationIn):
+    """One target with one instrument, which may be named."""
+
+    instrument_name: text(255, blank=True) = ""  # type: ignore[valid-type]
+    guide_camera_name: text(255, blank=True) = ""  # type: ignore[valid-type]
+
+
+class DirectRequestIn(Sent):
+    """What is observed."""
+
+    observation_note: text(255, blank=True) = ""  # type: ignore[valid-type]
+    optimization_type: Literal["TIME", "AIRMASS"] = "TIME"
+    acceptability_threshold: Annotated[float | None, Field(ge=0, le=100)] = None
+    configuration_repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    extra_params: RawObject = Field(default_factory=dict)
+    configurations: Annotated[list[DirectConfigurationIn], Field(min_length=1)]
+
+
+class DirectIn(WireModel):
+    """A request and its place at a telescope."""
+
+    site: Code  # type: ignore[valid-type]
+    enclosure: Code  # type: ignore[valid-type]
+    telescope: Code  # type: ignore[valid-type]
+    start: UtcDatetime
+    end: UtcDatetime
+    name: text(50)  # type: ignore[valid-type]
+    proposal: WireText
+    priority: Priority = 10
+    request: DirectRequestIn
 
 
 class SessionIn(WireModel):

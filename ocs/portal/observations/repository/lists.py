@@ -64,7 +64,7 @@ def controlled(principal: Principal) -> ColumnElement[bool]:
         return true()
     own = _O.proposal_id.in_(sorted(principal.proposal_ids)) if principal.proposal_ids else false()
     if principal.view_authored_requests_only:
-        return own & _of_group(_GROUPS.c.submitter_id == principal.user_id)
+        return own & submitted_by(principal)
     return own
 
 
@@ -239,12 +239,19 @@ async def page_of_observations(
 ) -> Found:
     """Return a page of the observations a caller finds, normally in one statement."""
     conditions = [visible(principal), *_conditions(filters, now)]
+    return await page_where(session, conditions, filters.ordering, page)
+
+
+async def page_where(
+    session: ReadSession, conditions: Sequence[ColumnElement[bool]], ordering: str | None, page: PageRequest
+) -> Found:
+    """Return a page of the observations that fulfil conditions."""
     count = select(func.count()).select_from(_O).where(*conditions)
     statement = (
         _observations()
         .add_columns(count.scalar_subquery().label("total"))
         .where(*conditions)
-        .order_by(*_order(filters.ordering))
+        .order_by(*_order(ordering))
         .limit(page.limit)
         .offset(page.offset)
     )
@@ -258,9 +265,25 @@ async def find_observation(
     session: ReadSession, principal: Principal, id_: int, *, to_change: bool = False
 ) -> Observation | None:
     """Return an observation the caller may see, or change."""
-    allowed = controlled(principal) if to_change else visible(principal)
-    row = (await session.execute(_observations().where(_O.id == id_, allowed))).one_or_none()
+    return await find_where(session, id_, [controlled(principal) if to_change else visible(principal)])
+
+
+async def find_where(
+    session: ReadSession, id_: int, conditions: Sequence[ColumnElement[bool]]
+) -> Observation | None:
+    """Return an observation if it fulfils conditions."""
+    row = (await session.execute(_observations().where(_O.id == id_, *conditions))).one_or_none()
     return _observation(row) if row is not None else None
+
+
+def of_type(observation_type: ObservationType) -> ColumnElement[bool]:
+    """Return the condition for observations of a type."""
+    return _O.observation_type == observation_type
+
+
+def submitted_by(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition for observations of a caller's own requests."""
+    return _of_group(_GROUPS.c.submitter_id == principal.user_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,17 +57,18 @@ _REMOVE = text(
       DELETE FROM observations.observation
       WHERE id = ANY(CAST(:ids AS bigint[])) AND state = ANY(CAST(:states AS text[]))
         AND start >= :trace_until AND "end" > :now
-      RETURNING id, request_id, observation_type, site, enclosure, telescope, 'DELETED' AS state
+      RETURNING id, request_id, observation_type, site, enclosure, telescope, start, "end", 'DELETED' AS state
     ), kept AS (
       UPDATE observations.observation
       SET state = CASE WHEN start <= :now THEN 'ABORTED' ELSE 'CANCELED' END, modified = :now
       WHERE id = ANY(CAST(:ids AS bigint[])) AND state = ANY(CAST(:states AS text[]))
         AND start < :trace_until AND "end" > :now
-      RETURNING id, request_id, observation_type, site, enclosure, telescope, state
+      RETURNING id, request_id, observation_type, site, enclosure, telescope, start, "end", state
     )
     SELECT * FROM gone UNION ALL SELECT * FROM kept ORDER BY id
     """
 )
+_DELETE = text("DELETE FROM observations.observation WHERE id = :id")
 _LOCK_TELESCOPE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _HOLD_REQUESTS = text(
     "SELECT id FROM requests.request WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR SHARE"
@@ -116,6 +117,8 @@ class Removed:
     request_id: int
     observation_type: ObservationType
     telescope: TelescopeKey
+    start: datetime
+    end: datetime
     state: str
 
 
@@ -187,10 +190,17 @@ async def remove(
             row.request_id,
             ObservationType(row.observation_type),
             TelescopeKey(row.site, row.enclosure, row.telescope),
+            row.start,
+            row.end,
             row.state,
         )
         for row in rows
     ]
+
+
+async def delete(session: WriteSession, id_: int) -> None:
+    """Delete an observation with its statuses."""
+    await session.execute(_DELETE, {"id": id_})
 
 
 async def lock_telescope(session: WriteSession, telescope: TelescopeKey) -> None:

@@ -11,6 +11,7 @@ from ocs.portal.observations.errors import InProgress
 from ocs.portal.observations.records import TelescopeKey
 from ocs.portal.observations.repository import lists, writes
 from ocs.portal.observations.schemas import Cancellation
+from ocs.portal.observations.service import realtime
 from ocs.portal.observations.service.posting import Placer
 from ocs.portal.observations.states import ObservationState
 from ocs.portal.requests import api as requests
@@ -65,6 +66,7 @@ async def after_removal(session: WriteSession, removed: Sequence[writes.Removed]
     """Let the requests people placed themselves follow their observations, and tell the schedulers."""
     if not removed:
         return
+    await _release(session, removed, now)
     orphans = [item.request_id for item in removed if not item.observation_type.is_scheduled]
     if orphans:
         await requests.move(
@@ -76,11 +78,18 @@ async def after_removal(session: WriteSession, removed: Sequence[writes.Removed]
     changes.stamp(session, "schedule_inputs", "observations")
 
 
+async def _release(session: WriteSession, removed: Sequence[writes.Removed], now: datetime) -> None:
+    """Give back what the real-time sessions among `removed` had reserved."""
+    sessions = [item for item in removed if item.observation_type is ObservationType.REAL_TIME]
+    known = await requests.load_requests(session, {item.request_id for item in sessions}) if sessions else {}
+    for item in sessions:
+        group_id = known[item.request_id].group_id
+        await realtime.release(session, item.id, item.telescope, item.start, item.end, group_id, now)
+
+
 async def request_cancelled(session: WriteSession, request_ids: Sequence[int], now: datetime) -> None:
     """Take back the PENDING observations of requests that were cancelled."""
-    ids = await writes.pending_of(session, request_ids)
-    await after_removal(
-        session,
-        [item for item in await writes.remove(session, ids, now) if item.observation_type.is_scheduled],
-        now,
-    )
+    removed = await writes.remove(session, await writes.pending_of(session, request_ids), now)
+    await _release(session, removed, now)
+    if any(item.state == ObservationState.ABORTED for item in removed):
+        changes.stamp(session, "schedule_inputs", "observations")
