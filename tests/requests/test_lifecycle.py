@@ -8,12 +8,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from ocs.kernel.security import Principal
 from ocs.portal.requests import api, lifecycle
 from ocs.portal.requests.states import Operator, State, group_state, may_become
-from tests.support.accounts import create_user
+from tests.support.accounts import create_user, user_id
 from tests.support.app import NOW, TestApp
 from tests.support.proposals import create_allocation, create_membership, create_proposal
-from tests.support.requests import GROUPS, group, many, request, submit
+from tests.support.requests import GROUPS, configuration, group, many, request, submit
 
 LATER = "2016-09-02T00:00:00Z"
 
@@ -359,3 +360,65 @@ async def test_R63_last_changed_moves_with_what_concerns_schedulers(
     await staff.patch("/api/requests/1/", json={"suspend_until": LATER})
     assert await last_change("1m0") == app.clock.now()
     assert (await alice.get("/api/last_changed/")).status_code == 403
+
+
+# --- what people place themselves
+
+
+async def place(app: TestApp, start: datetime, end: datetime) -> api.PlacedGroup:
+
+    principal = Principal(await user_id(app, "alice"), "alice", proposal_ids=frozenset({"temp"}))
+    async with app.runtime.database.write() as session:
+        return await api.place_group(
+            session,
+            principal,
+            name="placed",
+            proposal_id="temp",
+            observation_type=api.ObservationType.DIRECT,
+            location={"telescope_class": "1m0", "site": "tst", "enclosure": "domb", "telescope": "1m0a"},
+            start=start,
+            end=end,
+            request={"configurations": [configuration()]},
+            now=app.clock.now(),
+        )
+
+
+async def test_a_placed_request_has_the_place_and_time_of_its_observation(
+    alice: httpx.AsyncClient, app: TestApp
+) -> None:
+    start, end = datetime(2016, 9, 5, 22, tzinfo=UTC), datetime(2016, 9, 5, 23, tzinfo=UTC)
+    assert await place(app, start, end) == api.PlacedGroup(1, 1, (1,))
+    shown = (await alice.get("/api/requests/1/")).json()
+    assert (shown["location"], shown["windows"], shown["duration"]) == (None, [], 226)
+    listed = (await alice.get("/api/requests/")).json()["results"][0]
+    assert listed["location"] == {"site": "tst", "enclosure": "domb", "telescope": "1m0a"}
+    assert listed["windows"] == [{"start": "2016-09-05T22:00:00Z", "end": "2016-09-05T23:00:00Z"}]
+    async with app.runtime.database.write() as session:
+        await api.replace_window(session, 1, start, end + timedelta(hours=1))
+        assert (await api.detailed_requests(session, [1]))[1]["id"] == 1
+    listed = (await alice.get("/api/requests/")).json()["results"][0]
+    assert listed["windows"][0]["end"] == "2016-09-06T00:00:00Z"
+    async with app.runtime.database.write() as session:
+        await api.remove_group(session, 1)
+    assert (await alice.get("/api/requests/")).json()["count"] == 0
+
+
+async def test_R62_a_placed_request_without_observation_does_not_stop_the_expiry(
+    alice: httpx.AsyncClient, app: TestApp
+) -> None:
+    start, end = datetime(2016, 9, 5, 22, tzinfo=UTC), datetime(2016, 9, 5, 23, tzinfo=UTC)
+    await place(app, start, end)
+    await place(app, start, end)
+    await submit(alice)
+    async with app.runtime.database.write() as session:
+        await session.execute(text("DELETE FROM requests.window WHERE request_id = 1"))
+    app.clock.set(datetime(2016, 12, 1, tzinfo=UTC))  # type: ignore[attr-defined]
+    await expire(app)
+    assert [(await states(alice, number))[0] for number in (1, 2, 3)] == [
+        "PENDING",
+        "WINDOW_EXPIRED",
+        "WINDOW_EXPIRED",
+    ]
+    orphan = (await alice.get("/api/requests/", params={"ordering": "id"})).json()["results"][0]
+    assert "windows" not in orphan
+    assert "location" not in orphan

@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, select
 
 from ocs.configdb import api as configdb
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.security import Principal
-from ocs.portal.proposals import api as proposals
 from ocs.portal.requests import documents, durations, lifecycle, repository, service
 from ocs.portal.requests.catalog import Catalog, catalog_of
 from ocs.portal.requests.lifecycle import GroupChange, announce, when_cancelled
 from ocs.portal.requests.models import Request, RequestGroup
+from ocs.portal.requests.service import PlacedGroup
 from ocs.portal.requests.states import ObservationType, State
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "remaining_seconds",
     "remove_group",
     "reopen",
+    "replace_window",
     "schedulable",
     "visible_request",
     "visible_request_ids",
@@ -47,6 +48,9 @@ __all__ = [
 ]
 
 move = lifecycle.move
+place_group = service.place_group
+remove_group = repository.delete_group
+replace_window = repository.replace_window
 last_window_ends = repository.last_window_ends
 
 
@@ -161,6 +165,15 @@ async def embedded_requests(session: ReadSession, ids: Iterable[int]) -> dict[in
     }
 
 
+async def detailed_requests(session: ReadSession, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Return requests in detail-form by id, ready for orjson, in one statement."""
+    rows = await repository.full_requests(session, Request.id.in_(set(ids)))
+    return {
+        row.id: documents.detailed_request(row, placed=not ObservationType(row.observation_type).is_scheduled)
+        for row in rows
+    }
+
+
 async def schedulable(
     session: ReadSession,
     start: datetime,
@@ -265,95 +278,6 @@ async def configuration_seconds(
         padding_s = overheads.instrument_type.observation_front_padding_s / len(request.configurations)
         result[configuration["id"]] = (durations.configuration_s(overheads, configuration), padding_s)
     return result
-
-
-async def detailed_requests(session: ReadSession, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return requests in detail-form, in one statement; unknown ids are missing from the answer."""
-    rows = await repository.full_requests(session, Request.id.in_(set(ids)))
-    return {
-        row.id: documents.detailed_request(row, placed=not ObservationType(row.observation_type).is_scheduled)
-        for row in rows
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedGroup:
-    """Ids of a group whose one request somebody placed at a telescope."""
-
-    group_id: int
-    request_id: int
-    configuration_ids: tuple[int, ...]
-
-
-async def place_group(
-    session: WriteSession,
-    principal: Principal,
-    *,
-    name: str,
-    proposal_id: str,
-    observation_type: ObservationType,
-    location: Mapping[str, str],
-    start: datetime,
-    end: datetime,
-    request: Mapping[str, Any],
-    now: datetime,
-) -> PlacedGroup:
-    """Store a group of what is not scheduled but placed; the caller stores the observation.
-
-    Parameters
-    ----------
-    observation_type
-        DIRECT or REAL_TIME.
-    location
-        Class, site, enclosure and telescope.
-    start, end
-        When it is observed; becomes its window.
-    request
-        Checked fields of the request; its configurations are in order, and may be none.
-    """
-    catalog = await _catalog(session)
-    configurations = [
-        {**item, "priority": priority} for priority, item in enumerate(request.get("configurations", ()), 1)
-    ]
-    thresholds = (
-        catalog.overheads(item["instrument_type"]).instrument_type.default_acceptability_threshold_percent
-        for item in configurations
-    )
-    threshold = request.get("acceptability_threshold")
-    repeats = request.get("configuration_repeats", 1)
-    duration = durations.request_duration(catalog, configurations, repeats)
-    semester = proposals.semester_containing(await proposals.semesters(session), start, end)
-    columns = {
-        "observation_note": request.get("observation_note", ""),
-        "optimization_type": request.get("optimization_type", "TIME"),
-        "acceptability_threshold": max(thresholds, default=90.0) if threshold is None else threshold,
-        "configuration_repeats": repeats,
-        "suspend_until": request.get("suspend_until"),
-        "extra_params": request.get("extra_params") or {},
-        **location,
-        "duration": duration.total_s,
-        "type_seconds": dict(duration.by_type_s),
-        "semester_id": semester.id if semester else None,
-    }
-    stored = [documents.stored_configuration(item) for item in configurations]
-    group = {
-        "name": name,
-        "proposal_id": proposal_id,
-        "submitter_id": principal.user_id,
-        "observation_type": observation_type,
-        "operator": "SINGLE",
-        "ipp_value": 1.0,
-    }
-    new = [repository.NewRequest(columns, [(start, end)], stored)]
-    group_id, rows = await repository.insert_group(session, group, new, now)
-    announce(session, {location["telescope_class"]})
-    ids = tuple(int(item["id"]) for item in rows[0]["configurations"])
-    return PlacedGroup(group_id, rows[0]["id"], ids)
-
-
-async def remove_group(session: WriteSession, group_id: int) -> None:
-    """Delete a group with all it has; its observations must be gone."""
-    await session.execute(delete(RequestGroup).where(RequestGroup.id == group_id))
 
 
 def register(runtime: Runtime) -> None:

@@ -18,7 +18,7 @@ Plain = dict[str, Any]
 Wire = Mapping[str, Any]
 
 _SIDEREAL = ("ra", "dec", "proper_motion_ra", "proper_motion_dec", "parallax", "epoch", "hour_angle")
-_REQUIRED_CONSTRAINTS = ("max_airmass", "min_lunar_distance", "max_lunar_phase")
+_DEFAULT_CONSTRAINTS = {"max_airmass": 1.6, "min_lunar_distance": 30.0, "max_lunar_phase": 1.0}
 _OPTIONAL_CONSTRAINTS = ("max_seeing", "min_transparency")
 
 
@@ -51,7 +51,7 @@ def _instrument_config(plain: Wire) -> Plain:
 
 
 def _constraints(plain: Wire) -> Plain:
-    kept: Plain = {name: plain[name] for name in _REQUIRED_CONSTRAINTS}
+    kept: Plain = {name: plain.get(name, default) for name, default in _DEFAULT_CONSTRAINTS.items()}
     kept["extra_params"] = plain.get("extra_params") or {}
     return kept | {name: plain[name] for name in _OPTIONAL_CONSTRAINTS if plain.get(name) is not None}
 
@@ -89,7 +89,7 @@ def detailed_configuration(stored: Wire) -> Plain:
     detail: Plain = {
         "id": stored["id"],
         "constraints": {
-            **{name: constraints[name] for name in _REQUIRED_CONSTRAINTS},
+            **{name: constraints[name] for name in _DEFAULT_CONSTRAINTS},
             **{name: constraints.get(name) for name in _OPTIONAL_CONSTRAINTS},
             "extra_params": constraints["extra_params"],
         },

@@ -383,13 +383,13 @@ class NewRequest:
 
 async def insert_group(
     session: WriteSession, columns: Mapping[str, Any], requests: Sequence[NewRequest], now: datetime
-) -> tuple[int, list[dict[str, Any]]]:
+) -> tuple[int, list[dict[str, Any]], list[int]]:
     """Store a group and all it has.
 
     Returns
     -------
-    tuple of int and list of dict
-        Id of the group, and the columns of its requests as stored.
+    tuple of int, list of dict and list of int
+        Id of the group, the columns of its requests as stored, and the ids of all configurations in order.
     """
     count = sum(len(request.configurations) for request in requests)
     request_ids, configuration_ids = await _new_ids(session, len(requests), count)
@@ -445,7 +445,7 @@ async def insert_group(
         await session.execute(insert(Window), windows)
     if references:
         await session.execute(insert(Configuration), references)
-    return group_id, stored
+    return group_id, stored, configuration_ids
 
 
 async def _new_ids(session: WriteSession, requests: int, configurations: int) -> tuple[list[int], list[int]]:
@@ -535,6 +535,17 @@ async def last_window_ends(session: ReadSession, group_ids: Collection[int]) -> 
         .group_by(Request.group_id)
     )
     return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def delete_group(session: WriteSession, group_id: int) -> None:
+    """Remove a group and all it has."""
+    await session.execute(delete(RequestGroup).where(RequestGroup.id == group_id))
+
+
+async def replace_window(session: WriteSession, request_id: int, start: datetime, end: datetime) -> None:
+    """Give a request one window in place of those it has."""
+    await session.execute(delete(Window).where(Window.request_id == request_id))
+    await session.execute(insert(Window), [{"request_id": request_id, "start": start, "end": end}])
 
 
 async def suspend(session: WriteSession, request_id: int, until: datetime | None) -> None:

@@ -1,7 +1,8 @@
 """What can be done with request groups."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,8 @@ from ocs.kernel.settings import Settings
 from ocs.kernel.wire.pages import PageRequest
 from ocs.kernel.wire.types import parse_free_date, parse_utc
 from ocs.portal.proposals import api as proposals
-from ocs.portal.requests import documents, durations, lifecycle, repository
-from ocs.portal.requests.catalog import Catalog, catalog_of
+from ocs.portal.requests import documents, durations, lifecycle, repository, sight
+from ocs.portal.requests.catalog import PLACE_PARTS, Catalog, catalog_of
 from ocs.portal.requests.errors import NotCancellable, NotPending
 from ocs.portal.requests.repository import NewRequest
 from ocs.portal.requests.rules import (
@@ -215,7 +216,7 @@ async def store(
         "ipp_value": group.ipp_value,
     }
     new = [new_request(item) for item in group.requests]
-    group_id, stored = await repository.insert_group(session, columns, new, now)
+    group_id, stored, _ = await repository.insert_group(session, columns, new, now)
     row = SimpleNamespace(
         **columns, id=group_id, state=State.PENDING, created=now, modified=now, submitter=principal.username
     )
@@ -271,6 +272,82 @@ async def max_allowable_ipp(
             "min_allowable_ipp_value": settings.min_ipp,
         }
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedGroup:
+    """A group with one request that was placed directly; ids of its configurations in their order."""
+
+    group_id: int
+    request_id: int
+    configuration_ids: tuple[int, ...]
+
+
+async def place_group(
+    session: WriteSession,
+    principal: Principal,
+    *,
+    name: str,
+    proposal_id: str,
+    observation_type: ObservationType,
+    location: Mapping[str, str],
+    start: datetime,
+    end: datetime,
+    request: Mapping[str, Any],
+    now: datetime,
+) -> PlacedGroup:
+    """Store a group that people placed themselves, with the place and time of its observation.
+
+    Parameters
+    ----------
+    location
+        All four parts.
+    request
+        A request in plain form, checked by the caller; empty for a session without content.
+    """
+    assert principal.user_id is not None
+    catalog = await load_catalog(session)
+    plains = [
+        {**item, "priority": position} for position, item in enumerate(request.get("configurations", ()), 1)
+    ]
+    threshold = request.get("acceptability_threshold")
+    if threshold is None:
+        thresholds = [
+            catalog.overheads(item["instrument_type"]).instrument_type.default_acceptability_threshold_percent
+            for item in plains
+        ]
+        threshold = max(thresholds, default=90.0)
+    stored = [documents.stored_configuration(item) for item in plains]
+    repeats = request.get("configuration_repeats", 1)
+    duration = durations.request_duration(catalog, stored, repeats, sight.separation_arcsec(start))
+    semester = proposals.semester_containing(await proposals.semesters(session), start, end)
+    columns = {
+        "name": name,
+        "proposal_id": proposal_id,
+        "submitter_id": principal.user_id,
+        "observation_type": observation_type,
+        "operator": "SINGLE",
+        "ipp_value": 1.0,
+    }
+    new = NewRequest(
+        {
+            "observation_note": request.get("observation_note", ""),
+            "optimization_type": request.get("optimization_type", "TIME"),
+            "acceptability_threshold": threshold,
+            "configuration_repeats": repeats,
+            "suspend_until": request.get("suspend_until"),
+            "extra_params": request.get("extra_params") or {},
+            **{part: location[part] for part in PLACE_PARTS},
+            "duration": duration.total_s,
+            "type_seconds": dict(duration.by_type_s),
+            "semester_id": semester.id if semester else None,
+        },
+        [(start, end)],
+        stored,
+    )
+    group_id, (values,), configuration_ids = await repository.insert_group(session, columns, [new], now)
+    lifecycle.announce(session, [location["telescope_class"]])
+    return PlacedGroup(group_id, values["id"], tuple(configuration_ids))
 
 
 # --- reading
