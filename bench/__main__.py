@@ -9,6 +9,7 @@ import sys
 BENCHES: tuple[tuple[str, ...], ...] = (
     ("-m", "bench.start"),
     ("bench/visibility/bench_visibility.py",),
+    ("-m", "bench.planning"),
     ("-m", "bench.scheduler.run", "100x1", "500x3", "--budget", "10"),
 )
 

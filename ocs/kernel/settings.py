@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     scheduler_budget_s: float = Field(10.0, gt=0, le=600, description="Longest solve, real seconds")
     scheduler_horizon_days: float = Field(5.0, gt=0, le=60, description="How far ahead is scheduled, days")
 
+    visibility_max_pairs: int = Field(
+        10_000, ge=1, description="Largest targets x sites of one visibility call"
+    )
+    visibility_max_days: int = Field(400, ge=1, description="Longest window of one planning call, days")
+
     anonymous_limit: int = Field(100, ge=1, description="Largest page of an anonymous caller")
     anonymous_offset: int = Field(10_000, ge=0, description="Largest offset of an anonymous caller")
     min_ipp: float = Field(0.5, ge=0, description="Smallest intra-proposal priority")
