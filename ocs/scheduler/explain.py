@@ -84,16 +84,11 @@ def pack(passes: Sequence[tuple[Inputs, Schedule]]) -> bytes:
     for number, (inputs, schedule) in enumerate(passes):
         problem, report = inputs.problem, inputs.report
         rejected |= {inputs.requests[index].id: reason for index, reason in inputs.rejected.items()}
-        pair_of = {
-            (request, telescope): pair
-            for pair, (request, telescope) in enumerate(
-                zip(report.pair_request.tolist(), report.pair_telescope.tolist(), strict=True)
-            )
-        }
         row_telescope = problem.block_telescope[problem.row_block]
-        row_pair = np.array(
-            [pair_of[key] for key in zip(problem.row_request.tolist(), row_telescope.tolist(), strict=True)],
-            dtype=np.int64,
+        # Pairs are sorted by request, then telescope; each row belongs to one of them.
+        row_pair = np.searchsorted(
+            report.pair_request * len(inputs.telescopes) + report.pair_telescope,
+            problem.row_request * len(inputs.telescopes) + row_telescope,
         )
         value = np.full(len(report.pair_request), -np.inf)
         np.maximum.at(value, row_pair, problem.priority[problem.row_request] - schedule.row_price)

@@ -28,6 +28,8 @@ from ocs.scheduler.snapshot import (
 )
 
 AS_IT_IS = Overrides()
+OVERDUE = timedelta(minutes=15)
+"""How long after its end an observation may still be reported as done; until then it is not planned anew."""
 
 
 async def read_snapshot(
@@ -45,7 +47,7 @@ async def read_snapshot(
     )
     known = await proposals.get_proposals(session, {record.proposal_id for record in records})
     closed = await downtime.downtimes(session, now, semester.end_utc)
-    taken = await observations.running_and_planned(session, now, semester.end_utc)
+    taken = await observations.running_and_planned(session, now - OVERDUE, semester.end_utc)
     return Snapshot(
         now_utc=now,
         horizon_utc=horizon,
@@ -59,7 +61,7 @@ async def read_snapshot(
             Downtime(item.resource, item.instrument_type.lower(), item.start_utc, item.end_utc)
             for item in closed
         ),
-        observations=tuple(_observation(row) for row in taken),
+        observations=tuple(_observation(row) for row in taken if row.end > now or row.state != "PENDING"),
     )
 
 

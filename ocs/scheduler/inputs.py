@@ -5,7 +5,7 @@ A cycle plans twice: rapid responses first, everything else around them. Both pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -270,16 +270,23 @@ class _Pairs:
         chosen: dict[tuple[int, int], dict[str, Instrument]] = {}
         first: dict[int, int] = {}
         telescopes_of: dict[int, tuple[int, ...]] = {}
+        # Thousands of requests ask for a handful of different things.
+        known: dict[Hashable, dict[int, dict[str, Instrument]]] = {}
         staff = [group.is_staff for group in groups for _ in group.requests]
         for index, request in enumerate(requests):
             if not alive[index] or index in rejected:
                 continue
             first[index] = len(chosen)
-            for number, telescope in enumerate(telescopes):
-                found = candidates.instruments_for(request, telescope, is_staff=staff[index])
-                if found is not None:
-                    chosen[index, number] = found
-            telescopes_of[index] = tuple(number for _, number in list(chosen)[first[index] :])
+            needs = frozenset(item.needs for item in request.configurations)
+            fitting = known.get((request.location, staff[index], needs))
+            if fitting is None:
+                fitting = known[request.location, staff[index], needs] = {
+                    number: found
+                    for number, telescope in enumerate(telescopes)
+                    if (found := candidates.instruments_for(request, telescope, is_staff=staff[index]))
+                }
+            chosen |= {(index, number): found for number, found in fitting.items()}
+            telescopes_of[index] = tuple(fitting)
             if not telescopes_of[index]:
                 rejected[index] = "No open telescope has the instruments and optical elements it asks for."
         request_index, telescope_index = _columns(list(chosen), 2)
@@ -364,7 +371,9 @@ class _Sky:
         if not pieces:
             return Intervals.empty()
         pair, position, start, end = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        targets = np.array([len(self.rows[int(index)]) for index in self.pairs.request], dtype=np.int64)
+        counts = np.zeros(len(self.optimisation), dtype=np.int64)
+        counts[list(self.rows)] = [len(rows) for rows in self.rows.values()]
+        targets = counts[self.pairs.request]
         found = Intervals.empty()
         for n in range(int(targets.max(initial=0))):
             chosen = position == n

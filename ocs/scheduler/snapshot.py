@@ -3,7 +3,7 @@
 Instants are aware UTC datetimes; the arrays made of them count whole seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,6 +65,17 @@ class Configuration:
     guide_elements: Elements
     is_guided: bool
     guides_itself: bool
+
+    @property
+    def needs(self) -> Hashable:
+        """What decides which instruments can do it."""
+        return (
+            self.instrument_type,
+            self.science_elements,
+            self.guide_elements,
+            self.is_guided,
+            self.guides_itself,
+        )
 
     @classmethod
     def from_wire(cls, document: Mapping[str, Any]) -> "Configuration":

@@ -215,6 +215,26 @@ async def test_R30_a_running_observation_stays_and_is_not_scheduled_again(
     assert_feasible(after)
 
 
+async def test_an_overdue_observation_is_waited_for_and_one_that_never_began_is_not(
+    app: TestApp, alice: httpx.AsyncClient
+) -> None:
+    (late,), (missed,) = await ask(alice, location=DOMB), await ask(alice, location=DOMB)
+    await run(app)
+    stand = {item.request_id: item for item in await open_observations(app)}
+    app.clock.set(max(item.end for item in stand.values()) + timedelta(seconds=30))
+    await execute(
+        app, "UPDATE observations.observation SET state = 'IN_PROGRESS' WHERE id = :id", id=stand[late].id
+    )
+    await run(app)
+    new = [item for item in await open_observations(app) if item.start > app.clock.now()]
+    assert [item.request_id for item in new] == [missed]
+    app.clock.advance(15 * 60)
+    await execute(app, "SELECT 1")
+    await run(app)
+    new = [item for item in await open_observations(app) if item.start > app.clock.now()]
+    assert late in [item.request_id for item in new]
+
+
 async def test_a_failed_observation_is_made_again_later(app: TestApp, alice: httpx.AsyncClient) -> None:
     (request,) = await ask(alice, location=DOMB)
     await run(app)
