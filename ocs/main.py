@@ -39,7 +39,7 @@ from ocs.kernel.security import Authenticator, Passwords, Vault
 from ocs.kernel.settings import Settings
 from ocs.kernel.wire.limits import RateCounts
 from ocs.kernel.wire.middleware import BodyLimit, Cors, Readiness, RequestLog, Slashes
-from ocs.portal.accounts.api import AccountsAuthenticator
+from ocs.portal.accounts.api import PASSWORD_HASHERS, AccountsAuthenticator
 
 logger = logging.getLogger("ocs")
 
@@ -178,7 +178,7 @@ async def assemble(
             {"now": clock.now(), "demo": demo},
         )
     key = settings.secret_key.get_secret_value() if settings.secret_key else folder.secret("secret_key")
-    passwords = Passwords()
+    passwords = Passwords(PASSWORD_HASHERS)
     dsn = url.replace("postgresql+asyncpg://", "postgresql://", 1)
     listener = ChangeListener(dsn)
     runtime = Runtime(

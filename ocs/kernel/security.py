@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Depends, Request
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
+from pwdlib.hashers import HasherProtocol
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from ocs.kernel.database import ReadSession
@@ -257,7 +258,7 @@ class Vault:
 class Passwords:
     """argon2id off the event loop, at most two at a time."""
 
-    def __init__(self, hashers: tuple[Argon2Hasher, ...] = (Argon2Hasher(),)) -> None:
+    def __init__(self, hashers: tuple[HasherProtocol, ...] = (Argon2Hasher(),)) -> None:
         self._hash = PasswordHash(hashers)
         self._slots = asyncio.Semaphore(2)
         self._decoy = ""

@@ -8,12 +8,14 @@ from ocs.kernel.runtime import Runtime
 from ocs.portal.accounts import mail, repository
 from ocs.portal.accounts.administration import create_user, make_token, set_password
 from ocs.portal.accounts.authentication import AccountsAuthenticator
+from ocs.portal.accounts.django_hashes import PASSWORD_HASHERS
 from ocs.portal.accounts.mail import portal_url
 from ocs.portal.accounts.mail import queue as queue_mail
 from ocs.portal.accounts.models import User as _User
 from ocs.portal.accounts.sections import apply_oauth_applications, apply_users
 
 __all__ = [
+    "PASSWORD_HASHERS",
     "AccountsAuthenticator",
     "User",
     "apply_oauth_applications",

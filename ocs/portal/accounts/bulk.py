@@ -70,14 +70,10 @@ def _read(body: Mapping[str, Any]) -> Sequence[NewUser]:
         ):
             problems["users"] = {str(index): row for index, row in enumerate(problems["users"]) if row}
         raise InvalidInput(body=problems) from error
-    twice = [
-        f"{key} '{value}' provided multiple times."
-        for key in ("username", "email")
-        for value, count in Counter(getattr(row, key).lower() for row in rows).items()
-        if count > 1
-    ]
-    if twice:
-        raise InvalidInput.fields(users=twice)
+    for key in ("username", "email"):
+        counts = Counter(getattr(row, key).lower() for row in rows)
+        if twice := [value for value, count in counts.items() if count > 1]:
+            raise InvalidInput.fields(users=[f"{key} '{value}' provided multiple times" for value in twice])
     return rows
 
 
