@@ -38,7 +38,7 @@ from ocs.archive.sky import Box
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
 
-EXACT_COUNT = 20_000
+EXACT_COUNT = 10_000
 """Lists are counted exactly up to here; beyond it only on request."""
 
 MENUS: dict[str, InstrumentedAttribute[str]] = {

@@ -118,7 +118,7 @@ async def list_frames(
 ) -> JsonBytes:
     """Give a page of the frames the caller may see, newest observation first.
 
-    `next` tells whether there is more; `count` is exact for lists of up to 20 000 frames, and beyond that an
+    `next` tells whether there is more; `count` is exact for lists of up to 10 000 frames, and beyond that an
     estimate (`count_estimated`) unless a logged-in caller asks with `force_count`.
     """
     found = await service.frame_list(
