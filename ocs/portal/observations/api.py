@@ -11,9 +11,10 @@ from ocs.portal.observations.records import (
     Refused,
     ScheduleChange,
     TelescopeKey,
+    TimeDifference,
 )
-from ocs.portal.observations.repository import writes
-from ocs.portal.observations.service import cancelling, planning
+from ocs.portal.observations.repository import reports, writes
+from ocs.portal.observations.service import cancelling, planning, reporting
 from ocs.portal.requests import api as requests
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "Refused",
     "ScheduleChange",
     "TelescopeKey",
+    "TimeDifference",
+    "recount",
+    "refund",
     "register",
     "replace_schedule",
     "running_and_planned",
@@ -71,6 +75,32 @@ async def replace_schedule(
     )
 
 
+async def refund(session: WriteSession, observation_id: int, part: float, now: datetime) -> None:
+    """Give back `part` (0 to 1) of what an observation cost its proposal.
+
+    Repeating it changes nothing: parts do not add up, the largest counts.
+
+    Raises
+    ------
+    ocs.kernel.errors.NotFound
+        When there is no such observation.
+    """
+    await reporting.refund(session, observation_id, part, now)
+
+
+async def recount(session: ReadSession) -> list[TimeDifference]:
+    """Return where the hours used differ from what the telescopes' reports add up to.
+
+    Refunds and corrections by hand show up here, too; nothing is changed.
+    """
+    return await reports.recount(session)
+
+
 def register(runtime: Runtime) -> None:
     """Follow the requests, and add the background jobs."""
     requests.when_cancelled(cancelling.request_cancelled)
+
+    async def clean_up() -> None:
+        await runtime.database.run(lambda session: cancelling.clean_up(session, runtime.clock.now()))
+
+    runtime.jobs.add("clean up canceled observations", clean_up, every_s=3600.0)

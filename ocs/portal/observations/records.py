@@ -150,3 +150,15 @@ class ScheduleChange:
     created: tuple[int, ...]
     cancelled: tuple[int, ...]
     refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeDifference:
+    """Hours of an allocation as the ledger has them, and as the telescopes' reports add up to."""
+
+    allocation_id: int
+    proposal_id: str
+    semester_id: str
+    account: str
+    recorded_h: float
+    counted_h: float

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import text
 
 from ocs.kernel.database import ReadSession, WriteSession
-from ocs.portal.observations.records import Observation, Status, Summary, TelescopeKey
+from ocs.portal.observations.records import Observation, Status, Summary, TelescopeKey, TimeDifference
 from ocs.portal.observations.repository.lists import status_of
 from ocs.portal.observations.states import ObservationState
 from ocs.portal.requests.api import ObservationType, State
@@ -77,6 +77,36 @@ _IN_THE_WAY = text(
 _FAILURES = text(
     "SELECT count(*) FROM observations.observation "
     "WHERE request_id = :request_id AND state = 'FAILED' AND id <> :id"
+)
+
+_RECOUNT = text(
+    """
+    WITH counted AS (
+      SELECT t.allocation_id,
+             CASE o.observation_type WHEN 'NORMAL' THEN 'std' WHEN 'RAPID_RESPONSE' THEN 'rr' ELSE 'tc' END
+               AS account,
+             sum(greatest(extract(epoch FROM
+               CASE WHEN o.observation_type = 'RAPID_RESPONSE' THEN least(s.summary_end, o."end")
+                    ELSE s.summary_end END - s.summary_start), 0)) / 3600 AS hours
+      FROM observations.observation o
+      JOIN observations.configuration_status s ON s.observation_id = o.id
+      JOIN requests.configuration c ON c.id = s.configuration_id
+      JOIN proposals.semester m ON m.starts_at < o."end" AND m.ends_at > o.start
+      JOIN proposals.allocated_type t
+        ON t.proposal_id = o.proposal_id AND t.semester_id = m.id AND t.instrument_type = c.instrument_type
+      WHERE o.observation_type IN ('NORMAL', 'RAPID_RESPONSE', 'TIME_CRITICAL')
+        AND o.state NOT IN ('PENDING', 'BAD_DATA') AND s.state <> 'BAD_DATA' AND s.summary_start IS NOT NULL
+      GROUP BY 1, 2
+    )
+    SELECT a.id, a.proposal_id, a.semester_id, account.name,
+           CAST(account.hours AS float8), CAST(coalesce(counted.hours, 0) AS float8)
+    FROM proposals.time_allocation a
+    CROSS JOIN LATERAL (VALUES ('std', a.std_used_h), ('rr', a.rr_used_h), ('tc', a.tc_used_h))
+      AS account(name, hours)
+    LEFT JOIN counted ON counted.allocation_id = a.id AND counted.account = account.name
+    WHERE abs(account.hours - coalesce(counted.hours, 0)) > 1e-6
+    ORDER BY a.id, account.name
+    """
 )
 
 
@@ -194,3 +224,8 @@ async def other_failures(session: ReadSession, observation: Observation) -> int:
             await session.execute(_FAILURES, {"request_id": observation.request_id, "id": observation.id})
         ).scalar_one()
     )
+
+
+async def recount(session: ReadSession) -> list[TimeDifference]:
+    """Return where the hours used differ from what the telescopes' reports add up to."""
+    return [TimeDifference(*row) for row in await session.execute(_RECOUNT)]

@@ -69,6 +69,17 @@ _REMOVE = text(
     """
 )
 _DELETE = text("DELETE FROM observations.observation WHERE id = :id")
+_CLEAN_UP = text(
+    """
+    DELETE FROM observations.observation
+    WHERE id IN (
+      SELECT o.id FROM observations.observation o
+      WHERE o.state = 'CANCELED' AND o."end" < :before AND o.start < :before
+        AND NOT EXISTS (SELECT FROM observations.configuration_status s
+                        WHERE s.observation_id = o.id AND s.state IN ('ATTEMPTED', 'FAILED', 'COMPLETED'))
+      ORDER BY o."end" LIMIT :most FOR UPDATE SKIP LOCKED)
+    """
+)
 _LOCK_TELESCOPE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _HOLD_REQUESTS = text(
     "SELECT id FROM requests.request WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR SHARE"
@@ -201,6 +212,12 @@ async def remove(
 async def delete(session: WriteSession, id_: int) -> None:
     """Delete an observation with its statuses."""
     await session.execute(_DELETE, {"id": id_})
+
+
+async def clean_up(session: WriteSession, before: datetime, most: int) -> int:
+    """Delete what was canceled, was never begun and is over since `before`; return how many rows."""
+    result = await session.execute(_CLEAN_UP, {"before": before, "most": most})
+    return int(getattr(result, "rowcount", 0))
 
 
 async def lock_telescope(session: WriteSession, telescope: TelescopeKey) -> None:

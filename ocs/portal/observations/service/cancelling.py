@@ -1,7 +1,7 @@
 """Observations that are taken back, and what that means for their requests."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ocs.configdb.api import observatory
 from ocs.kernel import changes
@@ -16,6 +16,9 @@ from ocs.portal.observations.service.posting import Placer
 from ocs.portal.observations.states import ObservationState
 from ocs.portal.requests import api as requests
 from ocs.portal.requests.api import ObservationType, State
+
+KEPT_FOR = timedelta(days=14)
+_MOST_AT_ONCE = 100_000
 
 
 def _types(cancellation: Cancellation) -> list[ObservationType]:
@@ -93,3 +96,8 @@ async def request_cancelled(session: WriteSession, request_ids: Sequence[int], n
     await _release(session, removed, now)
     if any(item.state == ObservationState.ABORTED for item in removed):
         changes.stamp(session, "schedule_inputs", "observations")
+
+
+async def clean_up(session: WriteSession, now: datetime) -> int:
+    """Delete old canceled observations nobody began; return how many."""
+    return await writes.clean_up(session, now - KEPT_FOR, _MOST_AT_ONCE)

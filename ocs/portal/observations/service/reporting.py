@@ -229,6 +229,8 @@ async def _move_end(session: WriteSession, observation: Observation, end: dateti
         if observation.observation_type is ObservationType.RAPID_RESPONSE:
             types.append(ObservationType.RAPID_RESPONSE)
         await writes.remove(session, await reports.in_the_way(session, observation, end, types), now)
+    if not observation.observation_type.is_scheduled:  # its window is its own time
+        await requests.replace_window(session, observation.request_id, observation.start, end)
     requests.announce(session, await cancelling.classes_of(session, [observation.telescope]))
 
 
