@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, ColumnElement, cast, exists, func, or_, select, text
+from sqlalchemy.orm import aliased
 
 from ocs.configdb.kinds import KINDS, Kind
 from ocs.configdb.models import SCHEMA, Revision, Version
@@ -145,3 +146,89 @@ async def _store_revision(
         for change in changes
     )
     await session.flush()
+
+
+# --- history ------------------------------------------------------------------------------------------------
+
+
+async def revisions(
+    session: ReadSession, chosen: dict[str, Any], *, limit: int, offset: int
+) -> tuple[int, Sequence[Revision]]:
+    """Return how many revisions there are, and a page of them, newest first.
+
+    Parameters
+    ----------
+    chosen
+        `kind`, `object_id`, `username`, `deleted`, `created_after`; what is None does not limit.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    of_version: list[ColumnElement[bool]] = []
+    if chosen.get("username"):
+        conditions.append(Revision.username == chosen["username"])
+    if chosen.get("created_after"):
+        conditions.append(Revision.created >= chosen["created_after"])
+    of_version += [
+        column == chosen[name]
+        for name, column in (("kind", Version.kind), ("object_id", Version.object_id))
+        if chosen.get(name)
+    ]
+    if chosen.get("deleted"):
+        later = aliased(Version)
+        of_version += [
+            Version.after.is_(None),
+            ~exists().where(
+                later.kind == Version.kind, later.object_id == Version.object_id, later.id > Version.id
+            ),
+        ]
+    if of_version:
+        conditions.append(exists().where(Version.revision_id == Revision.id, *of_version))
+    count = await session.scalar(select(func.count()).select_from(Revision).where(*conditions))
+    rows = await session.scalars(
+        select(Revision).where(*conditions).order_by(Revision.id.desc()).limit(limit).offset(offset)
+    )
+    return count or 0, rows.all()
+
+
+async def versions(session: ReadSession, revision_ids: Sequence[int]) -> Sequence[Version]:
+    """Return the versions of some revisions."""
+    statement = select(Version).where(Version.revision_id.in_(revision_ids)).order_by(Version.id)
+    return (await session.scalars(statement)).all()
+
+
+async def version(session: ReadSession, key: int) -> Version | None:
+    """Return one version."""
+    return await session.get(Version, key) if abs(key) < 2**63 else None
+
+
+async def instrument_moments(
+    session: ReadSession, *, keys: Sequence[Key] = (), telescope_id: Key | None = None
+) -> dict[Key, list[tuple[datetime, Row | None]]]:
+    """Return, for instruments by key or all that were ever on a telescope, when they became what."""
+    fields = (Version.after, Version.before)
+    return await _moments(
+        session,
+        "instrument",
+        Version.object_id.in_([str(key) for key in keys])
+        if telescope_id is None
+        else or_(*(cast(item["telescope_id"], BigInteger) == telescope_id for item in fields)),
+    )
+
+
+async def telescope_moments(session: ReadSession, key: Key) -> list[tuple[datetime, Row | None]]:
+    """Return when a telescope became what."""
+    return (await _moments(session, "telescope", Version.object_id == str(key))).get(key, [])
+
+
+async def _moments(
+    session: ReadSession, kind: str, condition: ColumnElement[bool]
+) -> dict[Key, list[tuple[datetime, Row | None]]]:
+    statement = (
+        select(Version.object_id, Revision.created, Version.after)
+        .join(Revision, Revision.id == Version.revision_id)
+        .where(Version.kind == kind, condition)
+        .order_by(Revision.created, Version.id)
+    )
+    found: dict[Key, list[tuple[datetime, Row | None]]] = {}
+    for key, created, after in await session.execute(statement):
+        found.setdefault(int(key), []).append((created, after))
+    return found

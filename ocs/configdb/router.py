@@ -4,21 +4,21 @@ import asyncio
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Body, Depends, Header, Query, Request, Response
+from fastapi import Body, Header, Query, Request, Response
 
-from ocs.configdb import filters, service
+from ocs.configdb import admin, filters, service
+from ocs.configdb import pages as browser
+from ocs.configdb.dependencies import Base, StaffAuthor
 from ocs.configdb.kinds import KINDS, Kind
 from ocs.configdb.schemas import FILTER, PATCH, READ, WRITE
-from ocs.configdb.service import Author, Page
+from ocs.configdb.service import Page
 from ocs.configdb.shapes import Shapes
-from ocs.kernel.security import ConfigdbCaller, ConfigdbStaff
+from ocs.kernel.security import ConfigdbCaller
 from ocs.kernel.wire import pages
-from ocs.kernel.wire.pages import PageRequest, base_url, page_bytes, page_of
+from ocs.kernel.wire.pages import PageRequest, page_bytes, page_of
 from ocs.kernel.wire.route import (
-    ClockDep,
     JsonBytes,
     Reading,
-    SettingsDep,
     Writing,
     etag_matches,
     make_router,
@@ -32,22 +32,6 @@ IfMatch = Annotated[
 ]
 Force = Annotated[bool, Query(description="Delete what stands on it as well")]
 _PACK_IN_THREAD_BYTES = 256 * 1024
-
-
-def base_of(request: Request, settings: SettingsDep) -> str:
-    """Return the address under which the configuration answers, without the final slash."""
-    return base_url(request) + settings.configdb_prefix
-
-
-Base = Annotated[str, Depends(base_of)]
-
-
-def author_of(request: Request, principal: ConfigdbStaff, clock: ClockDep) -> Author:
-    """Return who writes; only staff may."""
-    return Author(principal.username, clock.now(), f"{request.method} {request.url.path}")
-
-
-StaffAuthor = Annotated[Author, Depends(author_of)]
 
 
 async def answer(request: Request, page: Page) -> Response:
@@ -201,3 +185,5 @@ def _add(kind: Kind) -> None:
 
 for _kind in KINDS.values():
     _add(_kind)
+router.include_router(admin.router)
+router.include_router(browser.router)

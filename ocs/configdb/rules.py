@@ -71,6 +71,26 @@ def change(editor: Editor, kind: str, key: Key, data: Any, *, partial: bool) -> 
     return row
 
 
+def check_row(state: State, kind: str, values: Values) -> None:
+    """Check a whole row, as an old version of a thing is one.
+
+    Raises
+    ------
+    InvalidConfiguration
+        When what it refers to is not there, or its codes are taken.
+    """
+    errors: Errors = {}
+    general: list[str] = []
+    row = state.get(kind, values[KINDS[kind].key])
+    _check_references(state, KINDS[kind], values, errors)
+    _check_one_group_a_type(state, kind, values, errors, row)
+    _check_unique(state, KINDS[kind], values, errors, general, row)
+    if general:
+        errors["non_field_errors"] = general
+    if errors:
+        raise InvalidConfiguration(body=errors)
+
+
 class _Checked:
     """Values that may be stored, and what an instrument type does."""
 
@@ -85,10 +105,24 @@ def _read(kind: str, data: Any, models: Mapping[str, Any]) -> tuple[Values, Erro
         return models[kind].model_validate(data).model_dump(exclude_unset=True), {}
     except ValidationError as error:
         errors: Errors = reference_body(error.errors(include_url=False), data)
+        _schemas_as_fields(errors)
         if not isinstance(data, dict):
             raise InvalidConfiguration(body=errors) from error
         good = {name: value for name, value in data.items() if name not in errors}
         return PATCH[kind].model_validate(good).model_dump(exclude_unset=True), errors
+
+
+def _schemas_as_fields(errors: Any) -> None:
+    """A validation schema is a field to its owner, although it is an object by itself."""
+    if isinstance(errors, list):
+        for item in errors:
+            _schemas_as_fields(item)
+    elif isinstance(errors, dict):
+        for name, found in errors.items():
+            if name == "validation_schema" and isinstance(found, dict):
+                errors[name] = found["non_field_errors"]
+            else:
+                _schemas_as_fields(found)
 
 
 def _check(editor: Editor, kind: str, values: Values, errors: Errors, row: Row | None) -> _Checked:
@@ -100,8 +134,7 @@ def _check(editor: Editor, kind: str, values: Values, errors: Errors, row: Row |
         _check_uses(editor.state, configuration_types, errors)
     if kind in _GROUPS:
         _check_group(editor, kind, values, errors, general, row)
-    if kind in {"camera", "optical_element_group"}:
-        _check_one_group_a_type(editor.state, kind, values, errors, row)
+    _check_one_group_a_type(editor.state, kind, values, errors, row)
     _check_unique(editor.state, KINDS[kind], values, errors, general, row)
     if errors:
         raise InvalidConfiguration(body=errors)
@@ -227,7 +260,9 @@ def _check_one_group_a_type(state: State, kind: str, values: Values, errors: Err
         types = [group["type"] for key in keys if (group := state.get("optical_element_group", key))]
         if doubled := sorted({name for name in types if types.count(name) > 1}):
             errors["optical_element_group_ids"] = [f"There may be one group of {', '.join(doubled)} only."]
-    elif row is not None and "type" in values and values["type"] != row["type"]:
+    elif (
+        kind == "optical_element_group" and row is not None and values.get("type", row["type"]) != row["type"]
+    ):
         for camera in state.all("camera"):
             if row["id"] in camera["optical_element_group_ids"]:
                 others = set(camera["optical_element_group_ids"]) - {row["id"]}

@@ -1,14 +1,14 @@
 """What is on the wire: what may be written, what is read, and by what is filtered."""
 
 import re
-from datetime import datetime, time
+from datetime import time
 from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, create_model
 
 from ocs.configdb.validation import schema_problems
-from ocs.kernel.wire.types import FilterModel, UtcDatetime, WireModel
+from ocs.kernel.wire.types import FilterDatetime, FilterModel, UtcDatetime, WireModel
 
 InstrumentState = Literal["DISABLED", "MANUAL", "COMMISSIONING", "STANDBY", "SCHEDULABLE"]
 AutoguiderType = Literal["InCamera", "OffAxis", "SelfGuide"]
@@ -709,11 +709,11 @@ class Revision(BaseModel):
 class RevisionFilter(FilterModel):
     """Filters of the history."""
 
-    kind: str | None = None
+    kind: str | None = Field(None, description="Such as site, instrument, generic_mode_group")
     object_id: str | None = None
     username: str | None = None
     deleted: FilterBool = Field(None, description="Only what was deleted and is still gone")
-    created_after: datetime | None = None
+    created_after: FilterDatetime | None = None
 
 
 class StateSwitch(WireModel):

@@ -132,10 +132,7 @@ class Shapes:
             "observation_front_padding": row["observation_front_padding"],
             "acquire_exposure_time": row["acquire_exposure_time"],
             "default_configuration_type": row["default_configuration_type"],
-            "mode_types": [
-                self.draw("generic_mode_group", group)
-                for group in sorted(groups, key=lambda group: str(group["type"]))
-            ],
+            "mode_types": [self.draw("generic_mode_group", group) for group in groups],
             "default_acceptability_threshold": row["default_acceptability_threshold"],
             "config_front_padding": row["config_front_padding"],
             "allow_self_guiding": row["allow_self_guiding"],
