@@ -12,7 +12,7 @@ from ocs.configdb import api as configdb
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.security import Principal
-from ocs.portal.requests import documents, durations, lifecycle, repository, service
+from ocs.portal.requests import documents, durations, lifecycle, repository, service, submissions
 from ocs.portal.requests.catalog import Catalog, catalog_of
 from ocs.portal.requests.lifecycle import GroupChange, announce, when_cancelled
 from ocs.portal.requests.models import Request, RequestGroup
@@ -286,4 +286,8 @@ def register(runtime: Runtime) -> None:
     async def expire() -> None:
         await runtime.database.run(lambda session: lifecycle.expire(session, runtime.clock.now()))
 
+    async def forget() -> None:
+        await runtime.database.run(lambda session: submissions.forget(session, runtime.clock.now()))
+
     runtime.jobs.add("expire requests", expire, every_s=300.0)
+    runtime.jobs.add("forget submissions", forget, every_s=3600.0)

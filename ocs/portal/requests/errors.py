@@ -33,3 +33,11 @@ class TooManyWindows(InvalidInput):
 
 class UnreadableDate(InvalidInput):
     """A date in the address cannot be read; told as plain text."""
+
+
+class KeyReused(InvalidInput):
+    """An Idempotency-Key came with another body before."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    detail = "This Idempotency-Key was used for another body; use a new key for each submission."

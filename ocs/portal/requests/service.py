@@ -19,7 +19,7 @@ from ocs.kernel.settings import Settings
 from ocs.kernel.wire.pages import PageRequest
 from ocs.kernel.wire.types import parse_free_date, parse_utc
 from ocs.portal.proposals import api as proposals
-from ocs.portal.requests import documents, durations, lifecycle, repository, sight
+from ocs.portal.requests import documents, durations, lifecycle, plugins, repository, sight
 from ocs.portal.requests.catalog import PLACE_PARTS, Catalog, catalog_of
 from ocs.portal.requests.errors import NotCancellable, NotPending
 from ocs.portal.requests.repository import NewRequest
@@ -148,6 +148,8 @@ async def validate(
     """Check a group; return what was checked or what is wrong with it."""
     rules = await load_rules(session, principal, settings, now, sent)
     group, errors = await run_rules(REQUEST_GROUP, sent, rules)
+    if group is not None and (found := plugins.errors_of(group)):
+        return None, found, rules
     return group, errors, rules
 
 

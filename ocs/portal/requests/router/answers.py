@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 
 from ocs.kernel.wire.route import JsonBytes
 from ocs.portal.requests import documents
 
+DryRun = Annotated[bool, Query(description="Answer as usual and store nothing")]
 Id = Annotated[int, Path(ge=0, le=2**63 - 1)]
 
 

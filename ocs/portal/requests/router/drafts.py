@@ -1,17 +1,26 @@
 """Drafts of request groups."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from ocs.kernel.security import PortalUser
 from ocs.kernel.wire.pages import Page, page_bytes, page_of
 from ocs.kernel.wire.route import ClockDep, JsonBytes, OcsRoute, Reading, Writing
 from ocs.portal.requests import documents, drafts
-from ocs.portal.requests.router.answers import Id, json_answer
+from ocs.portal.requests.router.answers import DryRun, Id, json_answer
 from ocs.portal.requests.schemas import DraftIn, DraftOut, DraftPatch
+from ocs.portal.requests.submissions import discard
 
 router = APIRouter(route_class=OcsRoute)
 
 PageDep = page_of(10)
+
+
+async def _answer(session: Writing, shown: Any, status: int = 200, *, dry_run: bool) -> JsonBytes:
+    if dry_run:
+        await discard(session)
+    return json_answer(shown, status)
 
 
 @router.get("/api/drafts/", summary="List drafts", response_model=Page[DraftOut])
@@ -27,9 +36,12 @@ async def list_drafts(
 
 
 @router.post("/api/drafts/", summary="Keep a draft", status_code=201, response_model=DraftOut)
-async def create_draft(session: Writing, caller: PortalUser, clock: ClockDep, sent: DraftIn) -> JsonBytes:
+async def create_draft(
+    session: Writing, caller: PortalUser, clock: ClockDep, sent: DraftIn, dry_run: DryRun = False
+) -> JsonBytes:
     """Store a draft for a proposal the caller is a member of."""
-    return json_answer(await drafts.create(session, caller, sent, clock.now()), 201)
+    shown = await drafts.create(session, caller, sent, clock.now())
+    return await _answer(session, shown, 201, dry_run=dry_run)
 
 
 @router.get("/api/drafts/{id}/", summary="Show a draft", response_model=DraftOut)
@@ -45,9 +57,11 @@ async def replace_draft(
     clock: ClockDep,
     id: Id,  # noqa: A002
     sent: DraftIn,
+    dry_run: DryRun = False,
 ) -> JsonBytes:
     """Replace a draft; any member of its proposal may do so."""
-    return json_answer(await drafts.change(session, caller, id, sent.sent(), clock.now()))
+    shown = await drafts.change(session, caller, id, sent.sent(), clock.now())
+    return await _answer(session, shown, dry_run=dry_run)
 
 
 @router.patch("/api/drafts/{id}/", summary="Change a draft", response_model=DraftOut)
@@ -57,10 +71,12 @@ async def change_draft(
     clock: ClockDep,
     id: Id,  # noqa: A002
     sent: DraftPatch,
+    dry_run: DryRun = False,
 ) -> JsonBytes:
     """Change parts of a draft; any member of its proposal may do so."""
     changes = {name: value for name, value in sent.sent().items() if value is not None}
-    return json_answer(await drafts.change(session, caller, id, changes, clock.now()))
+    shown = await drafts.change(session, caller, id, changes, clock.now())
+    return await _answer(session, shown, dry_run=dry_run)
 
 
 @router.delete("/api/drafts/{id}/", summary="Remove a draft", status_code=204)

@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Query, Request
 
 from ocs.kernel import changes
 from ocs.kernel.errors import InvalidInput
 from ocs.kernel.security import PortalCaller, PortalStaff, PortalUser
+from ocs.kernel.wire.limits import Limit
 from ocs.kernel.wire.pages import Page, limit_anonymous, page_bytes, page_of
 from ocs.kernel.wire.route import ClockDep, JsonBytes, OcsRoute, Reading, SettingsDep, Writing
 from ocs.kernel.wire.types import iso_z, parse_utc
-from ocs.portal.requests import service
-from ocs.portal.requests.router.answers import Id, json_answer, or_empty
+from ocs.portal.requests import service, submissions
+from ocs.portal.requests.router.answers import DryRun, Id, json_answer, or_empty
 from ocs.portal.requests.schemas import (
     Documented,
     GroupFilters,
@@ -28,6 +29,9 @@ from ocs.portal.requests.schemas import (
 
 router = APIRouter(route_class=OcsRoute)
 
+_CREATE = Limit("requestgroups.create", "5000/day")
+_VALIDATE = Limit("requestgroups.validate", "20000/day")
+_CANCEL = Limit("requestgroups.cancel", "2000/day")
 PageDep = page_of(10)
 GroupBody = Annotated[Any, Documented(RequestGroupIn), Body()]
 
@@ -47,16 +51,47 @@ async def list_requestgroups(
 
 
 @router.post(
-    "/api/requestgroups/", summary="Submit a request group", status_code=201, response_model=RequestGroupOut
+    "/api/requestgroups/",
+    summary="Submit a request group",
+    status_code=201,
+    response_model=RequestGroupOut,
+    dependencies=[Depends(_CREATE.per_user)],
 )
 async def create_requestgroup(
-    session: Writing, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody = None
+    session: Writing,
+    caller: PortalUser,
+    clock: ClockDep,
+    settings: SettingsDep,
+    sent: GroupBody = None,
+    atomic: Annotated[bool, Query(description="Of a list, store all or nothing")] = False,
+    dry_run: DryRun = False,
+    idempotency_key: Annotated[str | None, Header(description="Makes a repetition harmless")] = None,
 ) -> JsonBytes:
-    """Check a request group and store it for scheduling."""
-    return json_answer(await service.submit(session, caller, settings, clock.now(), or_empty(sent)), 201)
+    """Check a request group and store it for scheduling.
+
+    A list of groups is answered per item: `num_created`, `errors` by place, and `results`. The same
+    `Idempotency-Key` with the same body gets the same answer for a day; without a key, a body that was sent
+    before is stored again and `X-OCS-Possible-Duplicate` names the earlier group.
+    """
+    answer = await submissions.submit(
+        session,
+        caller,
+        settings,
+        clock.now(),
+        or_empty(sent),
+        key=idempotency_key,
+        atomic=atomic,
+        dry_run=dry_run,
+    )
+    return JsonBytes(answer.body, answer.status, dict(answer.headers))
 
 
-@router.post("/api/requestgroups/validate/", summary="Check a request group", response_model=ValidationOut)
+@router.post(
+    "/api/requestgroups/validate/",
+    summary="Check a request group",
+    response_model=ValidationOut,
+    dependencies=[Depends(_VALIDATE.per_user)],
+)
 async def validate_requestgroup(
     session: Reading, caller: PortalUser, clock: ClockDep, settings: SettingsDep, sent: GroupBody = None
 ) -> JsonBytes:
@@ -103,16 +138,23 @@ async def show_requestgroup(session: Reading, caller: PortalCaller, id: Id) -> J
 
 
 @router.post(
-    "/api/requestgroups/{id}/cancel/", summary="Cancel a request group", response_model=RequestGroupOut
+    "/api/requestgroups/{id}/cancel/",
+    summary="Cancel a request group",
+    response_model=RequestGroupOut,
+    dependencies=[Depends(_CANCEL.per_user)],
 )
 async def cancel_requestgroup(
     session: Writing,
     caller: PortalUser,
     clock: ClockDep,
     id: Id,  # noqa: A002
+    dry_run: DryRun = False,
 ) -> JsonBytes:
     """Cancel a group and its open requests; doing so twice is no error."""
-    return json_answer(await service.cancel(session, caller, id, clock.now()))
+    shown = await service.cancel(session, caller, id, clock.now())
+    if dry_run:
+        await submissions.discard(session)
+    return json_answer(shown)
 
 
 @router.get("/api/requests/", summary="List requests", response_model=Page[RequestOut])
@@ -148,6 +190,7 @@ async def suspend_request(
     id: Id,  # noqa: A002
     filters: Annotated[RequestFilters, Query()],
     sent: Annotated[dict[str, Any], Body()],
+    dry_run: DryRun = False,
 ) -> JsonBytes:
     """Keep a pending request from being scheduled until `suspend_until`; null lets it be scheduled again."""
     if "suspend_until" not in sent:
@@ -157,6 +200,8 @@ async def suspend_request(
     except ValueError as error:
         raise InvalidInput.fields(suspend_until=str(error)) from error
     await service.suspend(session, caller, id, filters, until, clock.now())
+    if dry_run:
+        await submissions.discard(session)
     return json_answer({"suspend_until": until and iso_z(until)})
 
 

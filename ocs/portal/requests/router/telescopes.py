@@ -10,8 +10,9 @@ from ocs.kernel.wire.route import ClockDep, JsonBytes, OcsRoute, Reading, Writin
 from ocs.portal.requests import documents, repository, tools
 from ocs.portal.requests.errors import UnreadableDate
 from ocs.portal.requests.models import Seeing, TelescopeEvent
-from ocs.portal.requests.router.answers import json_answer
+from ocs.portal.requests.router.answers import DryRun, json_answer
 from ocs.portal.requests.schemas import EventIn, EventsIn, SeeingIn, TelescopeFilters
+from ocs.portal.requests.submissions import discard
 
 router = APIRouter(route_class=OcsRoute)
 
@@ -43,9 +44,14 @@ async def telescope_availability(
 
 
 @router.post("/api/telescope_events/", summary="Report events", status_code=201, response_model=AnyObject)
-async def create_telescope_events(session: Writing, _caller: PortalStaff, sent: EventsIn) -> JsonBytes:
+async def create_telescope_events(
+    session: Writing, _caller: PortalStaff, sent: EventsIn, dry_run: DryRun = False
+) -> JsonBytes:
     """Store reports of telescopes; one of the same telescope and time is replaced."""
-    return json_answer(await tools.report(session, TelescopeEvent, sent.events), 201)
+    report = await tools.report(session, TelescopeEvent, sent.events)
+    if dry_run:
+        await discard(session)
+    return json_answer(report, 201)
 
 
 @router.get("/api/telescope_events/", summary="List events", response_model=Page[EventIn])
@@ -74,10 +80,13 @@ async def list_telescope_events(
 
 @router.post("/api/seeing/", summary="Report seeing", status_code=201, response_model=AnyObject)
 async def create_seeing(
-    session: Writing, _caller: PortalStaff, sent: Annotated[list[Any], Body()]
+    session: Writing, _caller: PortalStaff, sent: Annotated[list[Any], Body()], dry_run: DryRun = False
 ) -> JsonBytes:
     """Store measured seeing; one of the same telescope and time is replaced."""
-    return json_answer(await tools.report(session, Seeing, sent), 201)
+    report = await tools.report(session, Seeing, sent)
+    if dry_run:
+        await discard(session)
+    return json_answer(report, 201)
 
 
 @router.get("/api/seeing/", summary="List seeing", response_model=Page[SeeingIn])
