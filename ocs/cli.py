@@ -174,3 +174,8 @@ def doctor(data_dir: Path | None) -> None:
         return 0 if report.ready else 1
 
     run(work)
+
+
+@main.group()
+def user() -> None:
+    """Make users, passwords and tokens."""

@@ -192,8 +192,8 @@ async def assemble(
         listener=listener,
         jobs=Jobs(dsn, listener),
         limits=RateCounts(dsn, clock, settings.rate_limits),
-        solver_pool=CpuPool(idle_s=settings.solver_idle_s),
-        reader_pool=CpuPool(idle_s=settings.solver_idle_s),
+        solver_pool=CpuPool(idle_s=settings.solver_idle_s, niceness=5, modules=("ocs.scheduler.worker",)),
+        reader_pool=CpuPool(idle_s=settings.solver_idle_s, modules=("astropy.io.fits",)),
     )
     runtime.jobs.add("forget rate counts", runtime.limits.forget, every_s=3600)
     stack.push_async_callback(runtime.limits.close)

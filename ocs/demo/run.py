@@ -27,9 +27,10 @@ from rich.table import Table
 
 from ocs import observatory_file, visibility
 from ocs.demo import network, targets
-from ocs.demo.telescope import Step, TelescopeName, VirtualTelescope
+from ocs.demo.telescope import FrameOrder, TelescopeName, VirtualTelescope, render
 from ocs.kernel.clock import Clock
 from ocs.kernel.datafolder import DataFolder, StartError
+from ocs.kernel.jobs import CpuPool
 from ocs.kernel.logging import configure_logging
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.settings import Settings
@@ -48,7 +49,7 @@ class DemoFailedError(Exception):
 
 
 def first_moment(today: datetime) -> datetime:
-    """Return when the demo begins: the moment of the day from which it takes least until all sites were dark."""
+    """Return when the demo begins: when it takes the least time until every site has had darkness."""
     content = network.observatory_file(today)
     start = visibility.from_datetime(today.replace(hour=0, minute=0, second=0, microsecond=0))
     dark = [
@@ -73,7 +74,7 @@ def first_moment(today: datetime) -> datetime:
 
 
 class DemoClock(Clock):
-    """A clock that goes on where the last run of the same folder stopped.
+    """A clock that goes on where the last run of the same folder stopped, once it is let go.
 
     The file always holds a time that is not reached yet, so that whatever was acknowledged before a kill lies
     in the past of the next run.
@@ -86,7 +87,18 @@ class DemoClock(Clock):
         except FileNotFoundError:
             start = first_moment(datetime.now(UTC))
         super().__init__(start, rate)
+        self._held_at: datetime | None = start
         self.save()
+
+    def now(self) -> datetime:
+        """Return the current time; it stands still until `let_go`."""
+        return self._held_at or super().now()
+
+    def let_go(self) -> None:
+        """Let time run: nobody should miss the night because the observatory was still starting."""
+        if self._held_at is not None:
+            self._start_monotonic_s = monotonic()
+            self._held_at = None
 
     def save(self) -> None:
         """Write the time from which the next run goes on."""
@@ -102,20 +114,10 @@ class DemoClock(Clock):
             self.save()
 
 
-class WitnessedTelescope(VirtualTelescope):
-    """A virtual telescope whose frames are noted before they leave it, to compare the archive with."""
-
-    def __init__(self, *arguments: Any, frames: "dict[int, dict[str, str]]") -> None:
-        super().__init__(*arguments)
-        self._noted = frames
-
-    def _expose(self, observation: dict[str, Any], step: Step) -> list[Path]:
-        files = super()._expose(observation, step)
-        for file in files:
-            basename = file.name.removeprefix(".").partition(".")[0]
-            digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-            self._noted.setdefault(observation["id"], {})[basename] = digest
-        return files
+def render_and_digest(orders: list[FrameOrder]) -> tuple[list[Path], list[str]]:
+    """Make frames, and note what was written, to compare the archive with."""
+    files = render(orders)
+    return files, [hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() for file in files]
 
 
 @dataclass(slots=True)
@@ -160,7 +162,7 @@ class Demo:
         folder.create()
         if not folder.is_demo and (folder.path / "postgres").exists():
             raise StartError(
-                f"The data folder {folder.path} belongs to a real observatory; choose another one for the demo."
+                f"The data folder {folder.path} belongs to a real observatory; choose another for the demo."
             )
         folder.mark_demo()
         configure_logging(self.settings.log_level, folder.path / "log")
@@ -168,10 +170,11 @@ class Demo:
         server = Server(self.settings, clock=clock, demo=True)
         async with server.running(), asyncio.TaskGroup() as tasks:
             self.content = network.observatory_file(clock.now())
-            await self._configure(server.app.state.runtime)
+            runtime: Runtime = server.app.state.runtime
+            await self._configure(runtime)
             work = [tasks.create_task(clock.keep()), tasks.create_task(self._submit(server.url, clock))]
             for name in self._telescopes():
-                work.append(tasks.create_task(self._observe(name, server.url)))
+                work.append(tasks.create_task(self._observe(name, server.url, runtime.reader_pool)))
             work.append(tasks.create_task(server.ended()))
             try:
                 yield server.url
@@ -200,8 +203,8 @@ class Demo:
             for telescope in enclosure["telescopes"]
         ]
 
-    async def _submit(self, url: str, clock: Clock) -> None:
-        """Submit the requests that are not there yet, each as its own astronomer."""
+    async def _submit(self, url: str, clock: DemoClock) -> None:
+        """Submit the requests that are not there yet, each as its own astronomer; then let time run."""
         async with contextlib.AsyncExitStack() as stack:
             people = {
                 user["username"]: await stack.enter_async_context(self.client(url, user["username"]))
@@ -215,10 +218,18 @@ class Demo:
                     raise DemoFailedError(
                         f"A submission was answered {answer.status_code}: {answer.text[:500]}"
                     )
+        clock.let_go()
 
-    async def _observe(self, name: TelescopeName, url: str) -> None:
+    async def _observe(self, name: TelescopeName, url: str, pool: CpuPool) -> None:
+        async def witness(orders: list[FrameOrder]) -> list[Path]:
+            files, digests = await pool.run(render_and_digest, orders)
+            for order, digest in zip(orders, digests, strict=True):
+                basename = order.path.name.partition(".")[0]
+                self.frames.setdefault(order.cards["BLKUID"], {})[basename] = digest
+            return files
+
         async with self.client(url, "telescopes") as client:
-            await WitnessedTelescope(name, client, self.settings.incoming_dir, frames=self.frames).run()
+            await VirtualTelescope(name, client, self.settings.incoming_dir, render=witness).run()
 
     # --- what is shown -----------------------------------------------------------------------------------
 
@@ -299,7 +310,7 @@ class Demo:
                         elif monotonic() - reported_s > REPORT_EVERY_S:
                             reported_s = monotonic()
                             figures = ", ".join(f"{getattr(self.progress, name)} {name}" for name in names)
-                            self.console.print(f"{clock['now'][:16]}Z: {figures}")
+                            self.console.print(f"{clock['now'][:16]}Z: {figures}", soft_wrap=True)
                     if (
                         until is not None
                         and self.progress.completed >= until
@@ -308,7 +319,7 @@ class Demo:
                         return
                     if until is not None and monotonic() - started_s > deadline_s:
                         raise DemoFailedError(
-                            f"After {deadline_s:.0f} s only {self.progress.completed} of {until} requests were "
+                            f"After {deadline_s:.0f} s {self.progress.completed} of {until} requests were "
                             f"completed, with {self.progress.archived} frames archived."
                         )
                     await asyncio.sleep(SHOW_EVERY_S)
@@ -353,13 +364,14 @@ class Demo:
                     written = self.frames.get(row["id"], {}).get(frame["basename"], digest)
                     if digest != frame["version_set"][0]["md5"] or digest != written:
                         raise DemoFailedError(
-                            f"The archive's copy of {frame['filename']} differs from what was written."
+                            f"The archive's {frame['filename']} differs from what was written."
                         )
                     frames += 1
                     size += len(content)
         per_telescope = Counter(f"{row['site']}.{row['enclosure']}.{row['telescope']}" for row in rows)
         work = ", ".join(f"{count} on {name}" for name, count in sorted(per_telescope.items()))
-        return f"{len(rows)} requests completed ({work}); {frames} frames ({size / 1e6:.1f} MB) downloaded and equal."
+        volume = f"{frames} frames ({size / 1e6:.1f} MB)"
+        return f"{len(rows)} requests completed ({work}); {volume} downloaded and equal."
 
 
 def _codes(name: TelescopeName) -> tuple[str, str, str]:
@@ -414,7 +426,7 @@ async def run(settings: Settings, *, rate: float, requests: int, once: int | Non
                     f"  {user['username']:<12} password {user['password']:<18} token {user['token']}"
                 )
             await demo.show(url, until=once, deadline_s=deadline_s)
-            console.print(await demo.verify(url))
+            console.print(await demo.verify(url), soft_wrap=True)
     except* DemoFailedError as failures:
         console.print(f"[red]{failures.exceptions[0]}[/]")
         code = 1

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -258,6 +257,8 @@ def write_frame(path: Path, image: Image, cards: dict[str, Any]) -> Path:
     Path
         The temporary file, in the same folder, hidden and with an extension nobody ingests.
     """
+    from astropy.io import fits  # heavy, and needed only where frames are made
+
     header = fits.Header()
     for key, value in cards.items():
         header[key] = value

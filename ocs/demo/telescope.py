@@ -115,6 +115,35 @@ class Step:
     end: datetime
 
 
+@dataclass(frozen=True)
+class FrameOrder:
+    """One frame to be made: a picture of a field on the sky, or without one a spectrum."""
+
+    path: Path
+    cards: dict[str, Any]
+    exposure_time_s: float
+    seed: int
+    field: tuple[float, float, sky.Camera] | None = None
+    is_lamp: bool = False
+
+
+def render(orders: list[FrameOrder]) -> list[Path]:
+    """Make frames under temporary names; `sky.publish` gives them their own. Pure work for a CPU."""
+    files = []
+    for order in orders:
+        if order.field is None:
+            image = sky.spectrum(order.exposure_time_s, seed=order.seed, lamp=order.is_lamp)
+        else:
+            ra_deg, dec_deg, camera = order.field
+            image = sky.star_field(ra_deg, dec_deg, camera, order.exposure_time_s, seed=order.seed)
+        files.append(sky.write_frame(order.path, image, order.cards))
+    return files
+
+
+async def _render_in_thread(orders: list[FrameOrder]) -> list[Path]:
+    return await asyncio.to_thread(render, orders)
+
+
 class VirtualTelescope:
     """One telescope of the network.
 
@@ -129,6 +158,8 @@ class VirtualTelescope:
         At most so many exposures of a configuration become files.
     configdb_path : str
         Where the server keeps its configuration database.
+    render : callable
+        Runs `render` somewhere off the event loop.
     """
 
     def __init__(
@@ -139,8 +170,10 @@ class VirtualTelescope:
         *,
         frames_per_configuration: int = 2,
         configdb_path: str = "/configdb/",
+        render: Callable[[list[FrameOrder]], Awaitable[list[Path]]] = _render_in_thread,
     ) -> None:
         self.name = name
+        self._render = render
         self.clock = ServerClock()
         self._client = client
         self._watch_dir = watch_dir
@@ -251,7 +284,7 @@ class VirtualTelescope:
         status = step.configuration["configuration_status"]
         await self._wait_until(step.start, observation["id"])
         await self._patch(status, {"state": "ATTEMPTED"})
-        exposures = asyncio.ensure_future(asyncio.to_thread(self._expose, observation, step))
+        exposures = asyncio.ensure_future(self._render(self._orders(observation, step)))
         try:
             await self._wait_until(step.end, observation["id"])
         except BaseException:
@@ -302,8 +335,8 @@ class VirtualTelescope:
             if time.time() - leftover.stat().st_mtime > LEFTOVER_S:
                 leftover.unlink(missing_ok=True)
 
-    def _expose(self, observation: dict[str, Any], step: Step) -> list[Path]:
-        """Make the frames of a configuration under temporary names. Runs in a thread."""
+    def _orders(self, observation: dict[str, Any], step: Step) -> list[FrameOrder]:
+        """Say which frames a configuration gives."""
         exposures = [
             config
             for config in step.configuration["instrument_configs"]
@@ -311,20 +344,20 @@ class VirtualTelescope:
         ]
         kept = exposures[:: max(1, -(-len(exposures) // self._frames_per_configuration))]
         total_s = exposure_seconds(step.configuration)
-        files, begin = [], step.end - timedelta(seconds=total_s)
-        for number, config in enumerate(kept):
-            start = begin + number * timedelta(seconds=total_s / len(kept))
-            files.append(self._frame(observation, step.configuration, config, number, start))
-        return files
+        begin, apart = step.end - timedelta(seconds=total_s), timedelta(seconds=total_s / max(len(kept), 1))
+        return [
+            self._order(observation, step.configuration, config, number, begin + number * apart)
+            for number, config in enumerate(kept)
+        ]
 
-    def _frame(
+    def _order(
         self,
         observation: dict[str, Any],
         configuration: dict[str, Any],
         config: dict[str, Any],
         number: int,
         start: datetime,
-    ) -> Path:
+    ) -> FrameOrder:
         kind, target = configuration["type"], configuration["target"]
         ra_deg, dec_deg = float(target.get("ra") or 0.0), float(target.get("dec") or 0.0)
         exposure_time_s = float(config["exposure_time"])
@@ -367,16 +400,14 @@ class VirtualTelescope:
             "ORIGNAME": basename,
             "ORIGIN": "OCS demo, synthetic data",
         }
+        path = self._watch_dir / (basename + (".fits.fz" if number % 2 else ".fits"))
         if is_spectrum:
-            image = sky.spectrum(exposure_time_s, seed=status, lamp=kind in LAMP_TYPES)
             if kind not in LAMP_TYPES:
                 cards["RADIUS"] = 60.0  # arcsec, half the length of the slit
-        else:
-            camera = CAMERA_BY_CLASS.get(self.name.telescope[:3], sky.Camera())
-            image = sky.star_field(ra_deg, dec_deg, camera, exposure_time_s, seed=status * 10 + number)
-            cards |= sky.wcs_cards(ra_deg, dec_deg, camera)
-        extension = ".fits.fz" if number % 2 else ".fits"
-        return sky.write_frame(self._watch_dir / (basename + extension), image, cards)
+            return FrameOrder(path, cards, exposure_time_s, status, is_lamp=kind in LAMP_TYPES)
+        camera = CAMERA_BY_CLASS.get(self.name.telescope[:3], sky.Camera())
+        cards |= sky.wcs_cards(ra_deg, dec_deg, camera)
+        return FrameOrder(path, cards, exposure_time_s, status * 10 + number, (ra_deg, dec_deg, camera))
 
     # --- the server ------------------------------------------------------------------------------------
 

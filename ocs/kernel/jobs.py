@@ -6,11 +6,12 @@ lock, and another replica takes over. Jobs are coroutines without arguments that
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -118,8 +119,14 @@ async def run_once(spec: JobSpec) -> None:
             logger.exception("job failed", extra={"job": spec.name})
 
 
-def _quiet_worker() -> None:
-    os.nice(5)
+def _prepare_worker(niceness: int, modules: Sequence[str]) -> None:
+    os.nice(niceness)
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _is_up() -> None:
+    """Do nothing; whoever has the answer knows that the worker is up."""
 
 
 class CpuPool:
@@ -127,11 +134,21 @@ class CpuPool:
 
     Everything goes through the `concurrent.futures.Executor` interface, so a cluster's executor can take the
     place of the local process.
+
+    Parameters
+    ----------
+    idle_s
+        Seconds without work after which the process is unloaded.
+    niceness
+        How much the process stands back behind the server.
+    modules
+        What it imports before its first work, outside any time limit.
     """
 
-    def __init__(self, *, workers: int = 1, idle_s: float = 20.0) -> None:
-        self._workers = workers
+    def __init__(self, *, idle_s: float = 20.0, niceness: int = 0, modules: Sequence[str] = ()) -> None:
         self._idle_s = idle_s
+        self._niceness = niceness
+        self._modules = tuple(modules)
         self._executor: Executor | None = None
         self._busy = 0
         self._last_use_s = 0.0
@@ -148,14 +165,20 @@ class CpuPool:
             When the worker died; the next call starts a new one.
         """
         if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_quiet_worker)
+            self._executor = ProcessPoolExecutor(
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_prepare_worker,
+                initargs=(self._niceness, self._modules),
+            )
         if self._unloader is None or self._unloader.done():
             self._unloader = asyncio.create_task(self._unload_when_idle())
+        loop, executor = asyncio.get_running_loop(), self._executor
         self._busy += 1
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
-            return await asyncio.wait_for(future, timeout_s)
+            # The time limit is for the work, not for starting the process or for what waits before it.
+            await loop.run_in_executor(executor, _is_up)
+            return await asyncio.wait_for(loop.run_in_executor(executor, function, *arguments), timeout_s)
         except (BrokenProcessPool, TimeoutError, asyncio.CancelledError):
             self._kill()
             raise

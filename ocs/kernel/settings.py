@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
-    database_pool_size: int = Field(10, ge=2, le=200, description="Database connections of this process")
+    database_pool_size: int = Field(6, ge=2, le=200, description="Database connections of this process")
     solver_idle_s: float = Field(20.0, gt=0, description="Seconds after which an idle CPU worker is unloaded")
 
     scheduler_enabled: bool = Field(True, description="Run our own scheduler; false leaves a full portal")
