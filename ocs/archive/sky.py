@@ -87,7 +87,7 @@ def normalised(polygon: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "Polygon",
         "coordinates": [
-            [[ra if -180 <= ra <= 180 else (ra + 180) % 360 - 180, dec] for ra, dec in ring]
+            [[ra if -180 <= ra <= 180 else ra - 360 * math.floor((ra + 180) / 360), dec] for ra, dec in ring]
             for ring in polygon["coordinates"]
         ],
     }
