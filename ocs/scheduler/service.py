@@ -213,7 +213,9 @@ async def cycle(runtime: Runtime) -> Run | None:
     except Exception as error:  # whatever it is, the schedule in force stays and the next look tries again
         logger.exception("scheduling run failed")
         run.error = str(error)
-    run.estimate_s = next_estimate_s(estimate_s, stages.total_s)
+    # A run that had nothing to decide tells nothing about those that have.
+    is_telling = run.scheduled > 0 or run.status == "failed"
+    run.estimate_s = next_estimate_s(estimate_s, stages.total_s) if is_telling else estimate_s
     run.finished_at = runtime.clock.now()
     run.timings_s = {**stages.seconds, "total": round(stages.total_s, 4)}
 
@@ -279,6 +281,8 @@ def _placements(of: Schedule | Placements) -> set[tuple[int, int, int]]:
 
 async def _solve(runtime: Runtime, given: Inputs, *, quick: bool) -> Schedule:
     seconds = budget_s(runtime)
+    if not len(given.problem.row_request):  # nothing to decide: no process is started for that
+        return await asyncio.to_thread(worker.solve_quickly, given.problem, seconds, SEED)
     timeout_s = LONGEST_SOLVE_FACTOR * seconds + SOLVE_GRACE_S
     attempts = (worker.solve_quickly,) if quick else (worker.solve_problem, worker.solve_quickly)
     for solve in attempts:
@@ -310,12 +314,14 @@ async def _write(runtime: Runtime, plan: Plan) -> tuple[dict[str, dict[str, obje
     if valid_from > plan.valid_from:
         metrics.LATE.inc()
     planned: dict[TelescopeKey, list[observations.PlannedObservation]] = {}
+    must_repeat = False
     for item in plan.observations():
         if item.observation.start >= valid_from:
             planned.setdefault(item.telescope, []).append(item.observation)
+        else:
+            must_repeat = True
     current = {item.key for item in plan.snapshot.observations if inputs.is_replaceable(item, valid_from)}
     changed: dict[str, dict[str, object]] = {}
-    must_repeat = False
     for telescope in sorted(planned.keys() | current):
         name = ".".join(telescope)
         try:

@@ -339,9 +339,12 @@ async def test_a_late_result_is_used_from_when_it_is_there(
         app.clock.set(min(item.observation.start for item in plan.observations()) + timedelta(seconds=5))
         return plan
 
-    monkeypatch.setattr(service, "make_plan", slow)
-    result = await run(app)
+    with monkeypatch.context() as late:
+        late.setattr(service, "make_plan", slow)
+        result = await run(app)
     written = await open_observations(app)
     assert len(written) == 2
     assert all(item.start >= app.clock.now() for item in written)
-    assert result.estimate_s > 0
+    assert result.must_repeat
+    again = await run(app)
+    assert (again.trigger, len(await open_observations(app))) == ("repeat", 3)
