@@ -50,6 +50,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("sent_at IS NULL"),
     )
     op.create_table(
+        "signing_key",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key_encrypted", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_signing_key_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signing_key")),
+        schema="accounts",
+    )
+    op.create_table(
         "user",
         sa.Column("id", sa.BigInteger(), nullable=False),
         sa.Column("username", sa.Text(), nullable=False),
@@ -315,6 +324,7 @@ def downgrade() -> None:
     op.drop_table("browser_session", schema="accounts")
     op.drop_table("api_token", schema="accounts")
     op.drop_table("user", schema="accounts")
+    op.drop_table("signing_key", schema="accounts")
     op.drop_table("mail", schema="accounts")
     op.drop_table("login_attempts", schema="accounts")
     op.execute("DROP SCHEMA accounts")

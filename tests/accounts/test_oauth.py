@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 from ocs.portal.accounts.models import OAuthApplication
 from ocs.portal.accounts.secrets import client_secret_hash
@@ -321,3 +323,34 @@ async def test_who_does_not_allow_is_sent_back_without_a_code(app: TestApp, web:
     async with app.client() as stranger:
         answer = await stranger.get("/o/authorize/", params=query())
         assert answer.headers["location"].startswith("/accounts/login/?next=%2Fo%2Fauthorize%2F")
+
+
+async def test_an_application_learns_who_logged_in_and_can_check_it(
+    app: TestApp, anonymous: httpx.AsyncClient, web: None
+) -> None:
+    found = (await anonymous.get("/o/.well-known/openid-configuration")).json()
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    keys = (await anonymous.get(urlsplit(found["jwks_uri"]).path)).json()
+    assert set(keys["keys"][0]) == {"kty", "n", "e", "alg", "use", "kid"}
+    async with app.client() as browser:
+        code = came_back(await consent(browser, scope="openid email", nonce="n-1"))["code"]
+    given = (await exchange(anonymous, code)).json()
+    statement = jwt.decode(given["id_token"], KeySet.import_key_set(keys), algorithms=["RS256"]).claims
+    now = int(app.clock.now().timestamp())
+    assert {
+        name: statement[name] for name in ("iss", "aud", "nonce", "iat", "exp", "email", "auth_time")
+    } == {
+        "iss": found["issuer"],
+        "aud": "web",
+        "nonce": "n-1",
+        "iat": now,
+        "exp": now + 3600,
+        "email": "pat@x.test",
+        "auth_time": now,
+    }
+    assert "preferred_username" not in statement
+    bearer = {"Authorization": f"Bearer {given['access_token']}"}
+    answer = await anonymous.get("/o/userinfo/", headers=bearer)
+    assert answer.json() == {"sub": statement["sub"], "email": "pat@x.test"}
+    assert await profile_status(anonymous, given["access_token"]) == 403  # who, but not what
+    assert (await anonymous.get("/o/userinfo/")).status_code == 401

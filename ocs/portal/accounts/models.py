@@ -184,6 +184,17 @@ class RefreshToken(Base):
     used_at: Mapped[datetime | None]
 
 
+class SigningKey(Base):
+    """The key that signs identity tokens, encrypted; exactly one row."""
+
+    __tablename__ = "signing_key"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"), {"schema": "accounts"})
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key_encrypted: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
 class LoginAttempts(Base):
     """Failed and running logins of one name or address in the current hour; the key is a hash."""
 

@@ -22,6 +22,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from ocs.kernel.security import Vault, token_hash
+from ocs.portal.accounts.identity import Signer
 from ocs.portal.accounts.models import (
     AuthorizationCode,
     BearerToken,
@@ -34,7 +35,8 @@ from ocs.portal.accounts.secrets import client_secret_hash
 
 logging.getLogger("authlib").setLevel(logging.INFO)  # its debug messages contain tokens
 
-SCOPES = ("read", "write")
+API_SCOPES = ("read", "write")
+SCOPES = (*API_SCOPES, "openid", "profile", "email")
 TOKEN_LIFETIME = timedelta(seconds=62_208_000)
 CODE_LIFETIME = timedelta(seconds=60)
 _ALPHABET = string.ascii_letters + string.digits
@@ -104,7 +106,7 @@ class _Client(ClientMixin):  # type: ignore[misc]
         return None  # the address must be named
 
     def get_allowed_scope(self, scope: str) -> str:
-        return " ".join(item for item in (scope or " ".join(SCOPES)).split() if item in SCOPES)
+        return " ".join(item for item in (scope or " ".join(API_SCOPES)).split() if item in SCOPES)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         return redirect_uri in self.row.redirect_uris
@@ -144,6 +146,29 @@ class _S256(CodeChallenge):  # type: ignore[misc]
 
     def get_authorization_code_challenge_method(self, authorization_code: "_Code") -> str:
         return "S256"
+
+
+class _IdToken:
+    """Adds an identity token for who asks with the scope `openid`."""
+
+    def __call__(self, grant: Any) -> None:
+        """Hang into the grant."""
+        grant.register_hook("after_create_token_response", self.add)
+
+    def add(self, grant: Any, response: tuple[int, dict[str, Any], Any]) -> None:
+        """Put the identity token beside the access token."""
+        token, request, provider = response[1], grant.request, grant.server
+        if "openid" in token["scope"].split():
+            code: _Code = request.authorization_code
+            token["id_token"] = provider.signer.id_token(
+                request.user,
+                token["scope"],
+                client_id=request.client.get_client_id(),
+                access_token=token["access_token"],
+                nonce=code.row.nonce,
+                authenticated_at=code.row.authenticated_at,
+                now=provider.now,
+            )
 
 
 class _Code:
@@ -282,15 +307,18 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
         The synchronous side of the request's session.
     vault, now
         Key of the client secrets, and the time.
+    signer
+        Makes identity tokens; needed at the token endpoint only.
     """
 
-    def __init__(self, db: Session, vault: Vault, now: datetime) -> None:
+    def __init__(self, db: Session, vault: Vault, now: datetime, signer: Signer | None = None) -> None:
         super().__init__(scopes_supported=list(SCOPES))
         self.db = db
         self.now = now
+        self.signer = signer
         self._vault = vault
         self.register_token_generator("default", self._generate)
-        self.register_grant(_AuthorizationCodeGrant, [_S256()])
+        self.register_grant(_AuthorizationCodeGrant, [_S256(), _IdToken()])
         self.register_grant(_RefreshTokenGrant)
         self.register_grant(_PasswordGrant)
         self.register_grant(_ClientCredentialsGrant)

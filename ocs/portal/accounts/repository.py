@@ -15,7 +15,7 @@ from sqlalchemy.sql.expression import bindparam
 
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
-from ocs.portal.accounts.models import ApiToken, User
+from ocs.portal.accounts.models import ApiToken, BearerToken, User
 
 _CALLER = """
     SELECT u.id, u.username, u.is_staff, u.is_superuser, u.staff_view, u.view_authored_requests_only,
@@ -168,8 +168,8 @@ async def principal_by_session(session: ReadSession, key_hash: bytes, now: datet
 async def principal_by_bearer(session: ReadSession, key_hash: bytes, now: datetime) -> Bearer | None:
     """Return the active owner of a bearer token."""
     row = (await session.execute(_BY_BEARER, {"key_hash": key_hash, "now": now})).one_or_none()
-    if row is None:
-        return None
+    if row is None or not {"read", "write"} & set(row.scope.split()):
+        return None  # a token that only tells who somebody is opens no door
     read_only = "write" not in row.scope.split()
     return Bearer(_principal(row, read_only=read_only), row.token_id, row.kind, row.last_used_at)
 
@@ -254,3 +254,16 @@ async def email_is_taken(session: ReadSession, email: str, by_other_than: int | 
 async def all_users(session: ReadSession) -> Sequence[User]:
     """Return all users by name."""
     return (await session.scalars(select(User).order_by(User.username))).all()
+
+
+async def bearer_owner(session: ReadSession, key_hash: bytes, now: datetime) -> tuple[User, str] | None:
+    """Return the active owner of a bearer token, and its scope."""
+    row = (
+        await session.execute(
+            select(User, BearerToken.scope)
+            .join(BearerToken, BearerToken.user_id == User.id)
+            .where(User.is_active, BearerToken.key_hash == key_hash)
+            .where((BearerToken.expires_at.is_(None)) | (BearerToken.expires_at > now))
+        )
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])

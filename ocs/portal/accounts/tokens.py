@@ -6,8 +6,10 @@ import orjson
 from fastapi import Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from ocs.kernel.errors import PermissionDenied
-from ocs.kernel.wire.route import JsonBytes, Writing, make_router
+from ocs.kernel.errors import NotAuthenticated, PermissionDenied
+from ocs.kernel.security import token_hash
+from ocs.kernel.wire.route import JsonBytes, Reading, SettingsDep, Writing, make_router, unit_of_work
+from ocs.portal.accounts import identity, repository
 from ocs.portal.accounts.dependencies import AccountsDep, ClientAddress
 from ocs.portal.accounts.oauth import Answer, OAuthCall, Provider, read_request
 from ocs.portal.accounts.schemas import Introspection, OAuthTokens
@@ -57,11 +59,14 @@ def _answered(answer: Answer) -> Response:
         "scope",
     ),
 )
-async def token(call: Call, address: ClientAddress, session: Writing, accounts: AccountsDep) -> Response:
+async def token(
+    call: Call, address: ClientAddress, session: Writing, accounts: AccountsDep, settings: SettingsDep
+) -> Response:
     """Answer as RFC 6749 says; the password grant works for applications registered with it."""
+    signer: identity.Signer | None = None
 
     def provider(db: Session) -> Provider:
-        return Provider(db, accounts.vault, accounts.clock.now())
+        return Provider(db, accounts.vault, accounts.clock.now(), signer)
 
     name, password = call.form.get("username"), call.form.get("password")
     if call.payload.grant_type == "password" and name and password:
@@ -71,6 +76,8 @@ async def token(call: Call, address: ClientAddress, session: Writing, accounts: 
             login = await accounts.logins.check(name, password, address=address)
             if login is not None and not login.password_expired:
                 call.login_id = login.user_id
+    if call.payload.grant_type == "authorization_code":
+        signer = await identity.signer(session, accounts.vault, accounts.clock.now(), settings)
     return _answered(await session.run_sync(lambda db: provider(db).token(call)))
 
 
@@ -112,3 +119,39 @@ async def introspect(call: Call, session: Writing, accounts: AccountsDep) -> Res
     if shown is None:
         raise PermissionDenied
     return JsonBytes(orjson.dumps(shown), headers=_NO_STORE)
+
+
+# --- OpenID Connect -------------------------------------------------------------------------------------
+
+
+@router.get(
+    "/o/.well-known/openid-configuration/",
+    summary="How to log users in with OpenID Connect",
+    response_model=dict[str, Any],
+)
+@router.get("/o/.well-known/openid-configuration", include_in_schema=False, response_model=dict[str, Any])
+async def discovery(settings: SettingsDep) -> Response:
+    """Answer as OpenID Connect Discovery says."""
+    return JsonBytes(orjson.dumps(identity.discovery(settings)))
+
+
+@router.get("/o/.well-known/jwks.json", summary="Keys of identity tokens", response_model=dict[str, Any])
+async def keys(request: Request, accounts: AccountsDep, settings: SettingsDep) -> Response:
+    """Answer with the public key."""
+    session = await unit_of_work(request).write()
+    signer = await identity.signer(session, accounts.vault, accounts.clock.now(), settings)
+    return JsonBytes(orjson.dumps(signer.public_keys()))
+
+
+@router.get("/o/userinfo/", summary="Who a token's owner is", response_model=dict[str, Any])
+async def user_info(request: Request, session: Reading, accounts: AccountsDep) -> Response:
+    """Answer the claims that the scopes of the bearer token allow."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    found = None
+    if scheme.lower() == "bearer":
+        found = await repository.bearer_owner(session, token_hash(key.strip()), accounts.clock.now())
+    if found is None or "openid" not in found[1].split():
+        error = NotAuthenticated(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        error.status = 401
+        raise error
+    return JsonBytes(orjson.dumps(identity.claims(*found)), headers=_NO_STORE)
