@@ -94,6 +94,8 @@ class Module:
         return importlib.import_module(full)
 
 
+# OpenID Connect fixes the addresses of its documents: those are taken as they are.
+_OAUTH = ("/o/token/", "/o/authorize/", "/o/revoke_token/", "/o/introspect/", "/o/userinfo/")
 _ARCHIVE_ROOTS = (
     "/frames/",
     "/versions/",
@@ -112,7 +114,7 @@ _ARCHIVE_ROOTS = (
 MODULES: tuple[Module, ...] = (
     Module("ocs.configdb", "configdb", ("configdb",), prefix=lambda settings: settings.configdb_prefix),
     Module("ocs.downtime", "downtime", ("downtime",), prefix=lambda settings: settings.downtime_prefix),
-    Module("ocs.portal.accounts", "portal", ("accounts",), ("/api/", "/accounts/", "/o/")),
+    Module("ocs.portal.accounts", "portal", ("accounts",), ("/api/", "/accounts/", *_OAUTH)),
     Module("ocs.portal.proposals", "portal", ("proposals",), ("/api/",)),
     Module("ocs.portal.requests", "portal", ("requests",), ("/api/",)),
     Module("ocs.portal.observations", "portal", ("observations",), ("/api/",)),
