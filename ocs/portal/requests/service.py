@@ -127,6 +127,20 @@ async def run_rules(adapter: TypeAdapter[Any], sent: Any, rules: Rules) -> tuple
     return validated(adapter, sent, rules)
 
 
+def packed(sent: Any) -> bytes:
+    """Return what was sent as canonical JSON.
+
+    Raises
+    ------
+    InvalidInput
+        When it is nested deeper than anybody writes by intention.
+    """
+    try:
+        return orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise InvalidInput("The request is nested too deeply.") from error
+
+
 def _is_heavy(sent: Any) -> bool:
     """Tell whether the visibility of what was sent may take more than some milliseconds."""
     requests = sent.get("requests", [sent]) if isinstance(sent, dict) else []
@@ -135,7 +149,7 @@ def _is_heavy(sent: Any) -> bool:
     span = _span(requests)
     if span and (span[1] - span[0]).days > 60:
         return True
-    text = orjson.dumps(sent)
+    text = packed(sent)
     return len(text) > 20_000 or any(f'"{kind}"'.encode() in text for kind in _MOVING)
 
 

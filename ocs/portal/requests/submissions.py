@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-
 from ocs.kernel.database import WriteSession
 from ocs.kernel.errors import InvalidInput
 from ocs.kernel.security import Principal
@@ -66,7 +64,7 @@ async def submit(
         When the key came with another body before.
     """
     assert principal.user_id is not None
-    digest = hashlib.blake2b(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS), digest_size=32).digest()
+    digest = hashlib.blake2b(service.packed(sent), digest_size=32).digest()
     headers: dict[str, str] = {}
     if key is not None:
         if not 1 <= len(key) <= MAX_KEY_LENGTH:
