@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from astropy.io import fits
-
 from ocs.archive.service import FrameFile
 from ocs.kernel.jobs import CpuPool
 from ocs.kernel.objects import BLOCK_BYTES, ObjectStore, StoredObject
@@ -27,6 +25,8 @@ class NoCatalog(ValueError):
 
 def unpack(source: Path, target: Path) -> None:
     """Write `source` with its tile-compressed images as plain ones. Belongs in a worker process."""
+    from astropy.io import fits  # only where it is needed: it is large
+
     with fits.open(source, memmap=True) as packed:
         plain = fits.HDUList()
         for hdu in packed:
@@ -43,6 +43,8 @@ def extract_catalog(source: Path, target: Path) -> None:
     NoCatalog
         When there is no table CAT.
     """
+    from astropy.io import fits
+
     with fits.open(source, memmap=True) as hdus:
         if "CAT" not in hdus:
             raise NoCatalog(source.name)

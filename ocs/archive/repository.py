@@ -494,6 +494,11 @@ def _choices_of(frame: Frame) -> dict[str, str]:
     return {kind: value for kind, value in values.items() if value}
 
 
+def same_choices(one: Frame, other: Frame) -> bool:
+    """Tell whether two states of a frame mean the same to the menus."""
+    return (_choices_of(one), one.public_date) == (_choices_of(other), other.public_date)
+
+
 async def recount_choices(session: WriteSession, frame: Frame) -> None:
     """Bring the menu entries that `frame` had a part in up to date with the frames there are."""
     for kind, value in _choices_of(frame).items():

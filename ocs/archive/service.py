@@ -550,7 +550,7 @@ async def store_frame(
             await refuse_duplicates(session, files)
             raise DuplicateVersion([{"md5": ["version with this md5 already exists."]} for _ in files])
     await repository.relate(session, frame.id, {ids[name] for name in names})
-    if before is not None and was_listed:
+    if before is not None and was_listed and not repository.same_choices(before, frame):
         await repository.recount_choices(session, before)
     if frame.has_version and frame.observation_date is not None:
         await repository.add_choices(session, frame)
@@ -596,8 +596,9 @@ async def change_frame(
     if "area" in given:
         given |= _area_columns(given["area"])
     frame = await repository.change(session, frame_id, given | {"modified": addresses.now_utc})
-    await repository.recount_choices(session, before)
-    await repository.recount_choices(session, frame)
+    if not repository.same_choices(before, frame):
+        await repository.recount_choices(session, before)
+        await repository.recount_choices(session, frame)
     changes.stamp(session, TOPIC)
     return (await _model_rows(session, [frame], addresses))[0]
 

@@ -61,7 +61,7 @@ async def test_A35_every_version_keeps_its_bytes_and_its_address(store: S3Store,
     kept = []
     for content in (b"first" * 100_000, b"second" * 100_000):
         file, md5 = source(tmp_path, content)
-        kept.append((await store.put("tst/a1.fits", file, md5=md5, content_type="image/fits"), content))
+        kept.append((await store.put("tst/a 1+ä.fits", file, md5=md5, content_type="image/fits"), content))
     assert kept[0][0].key != kept[1][0].key
     for stored, content in kept:
         assert await store.exists(stored)
