@@ -10,7 +10,7 @@ from ocs.kernel.wire.pages import base_url
 from ocs.kernel.wire.route import ClockDep, SettingsDep
 
 
-def base_of(request: Request, settings: SettingsDep) -> str:
+async def base_of(request: Request, settings: SettingsDep) -> str:
     """Return the address under which the configuration answers, without the final slash."""
     return base_url(request) + settings.configdb_prefix
 
@@ -18,7 +18,7 @@ def base_of(request: Request, settings: SettingsDep) -> str:
 Base = Annotated[str, Depends(base_of)]
 
 
-def author_of(request: Request, principal: ConfigdbStaff, clock: ClockDep) -> Author:
+async def author_of(request: Request, principal: ConfigdbStaff, clock: ClockDep) -> Author:
     """Return who writes; only staff may."""
     return Author(principal.username, clock.now(), f"{request.method} {request.url.path}")
 

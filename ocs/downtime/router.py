@@ -25,7 +25,7 @@ RawBody = Annotated[Any, Body()]
 _BODY = {"requestBody": {"content": {"application/json": {"schema": DowntimeWrite.model_json_schema()}}}}
 
 
-def _writer(principal: DowntimeUser, settings: SettingsDep) -> Principal:
+async def _writer(principal: DowntimeUser, settings: SettingsDep) -> Principal:
     """Return who may make and delete downtimes: staff, with a setting every user."""
     if not principal.is_staff and not settings.downtime_user_writes:
         raise PermissionDenied

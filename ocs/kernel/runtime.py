@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from ocs.kernel.changes import ChangeListener
 from ocs.kernel.clock import Clock
@@ -38,4 +38,8 @@ class Runtime:
     reader_pool: CpuPool = field(default_factory=CpuPool)
 
 
-RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
+async def _runtime(request: Request) -> Runtime:
+    return runtime_of(request)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]

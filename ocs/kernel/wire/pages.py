@@ -43,7 +43,7 @@ def _positive(value: str | None, default: int, *, zero: bool) -> int:
 def page_of(default_limit: int, maximum: int | None = None) -> type[PageRequest]:
     """Return the dependency type for ``limit`` and ``offset``; junk in either means the default."""
 
-    def read(
+    async def read(
         limit: Annotated[str | None, Query(description=f"Rows a page; default {default_limit}")] = None,
         offset: Annotated[str | None, Query(description="Rows to skip; default 0")] = None,
     ) -> PageRequest:

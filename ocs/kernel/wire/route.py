@@ -53,11 +53,12 @@ def runtime_of(request: Request) -> "Runtime":
     return runtime
 
 
-def _clock(request: Request) -> Clock:
+# Dependencies are coroutines throughout: FastAPI would run plain functions in a thread each.
+async def _clock(request: Request) -> Clock:
     return runtime_of(request).clock
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return runtime_of(request).settings
 
 
