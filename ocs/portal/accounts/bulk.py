@@ -17,7 +17,6 @@ from ocs.kernel.security import Principal
 from ocs.portal.accounts import mail, registration, repository
 from ocs.portal.accounts.models import User
 from ocs.portal.accounts.schemas import NewUser, NewUsers
-from ocs.portal.proposals import api as proposals
 
 
 async def create_users(
@@ -32,7 +31,7 @@ async def create_users(
     InvalidInput
         With problems by row; then nobody is created.
     """
-    if not caller.is_staff and not await proposals.leads_any(session, caller):
+    if not caller.is_staff and not await repository.leads_any(session, caller.user_id):
         raise PermissionDenied
     rows = _read(body)
     await _refuse_known(session, rows)
@@ -54,9 +53,10 @@ async def create_users(
     await session.flush()
     links = registration.Registrations(session, runtime)
     for user in users:
-        await proposals.accept_invitations(session, user.id, user.email, now)
+        await repository.accept_invitations(session, user.id, user.email, now)
         await links.send_reset(user.email)
     changes.stamp(session, "accounts")
+    changes.stamp(session, "proposals")
     return [row.model_dump(exclude={"password"}) for row in rows]
 
 

@@ -14,6 +14,7 @@ from pydantic import Field as PydanticField
 from pydantic import ValidationError, model_validator
 from sqlalchemy import func, select
 
+from ocs.kernel import changes
 from ocs.kernel.database import WriteSession
 from ocs.kernel.errors import reference_body
 from ocs.kernel.runtime import Runtime
@@ -22,7 +23,6 @@ from ocs.portal.accounts import administration, mail, repository
 from ocs.portal.accounts.errors import UserExists, WeakPassword
 from ocs.portal.accounts.models import User
 from ocs.portal.accounts.schemas import Email
-from ocs.portal.proposals import api as proposals
 
 ACTIVATION_LIFETIME = timedelta(days=7)
 RESET_LIFETIME = timedelta(days=3)
@@ -145,7 +145,9 @@ class Registrations:
         if not user.is_active and user.last_login_at is None:
             user.is_active = True
             await self.session.flush()
-            await proposals.accept_invitations(self.session, user.id, user.email, self._now)
+            await repository.accept_invitations(self.session, user.id, user.email, self._now)
+            changes.stamp(self.session, "accounts")
+            changes.stamp(self.session, "proposals")
         return user.is_active
 
     # --- passwords

@@ -1,7 +1,7 @@
 """SQL of the accounts.
 
-Memberships are read here by SQL, not through the proposals' door: who somebody is includes their proposals,
-and one statement answers both.
+The proposals' tables are read here by SQL: who somebody is includes their proposals, and one statement
+answers both. Their module stands on this one, so its door cannot be used; nor when an invitation is accepted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ from sqlalchemy.sql.expression import bindparam
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
 from ocs.portal.accounts.models import ApiToken, BearerToken, User
+from ocs.portal.sql import ALLOCATION, USED
 
 _CALLER = """
     SELECT u.id, u.username, u.is_staff, u.is_superuser, u.staff_view, u.view_authored_requests_only,
@@ -97,6 +98,27 @@ _PROFILE = text(
     WHERE u.id = :user_id
     """
 )
+_CURRENT_TIME = text(
+    f"""
+    SELECT m.proposal_id, m.time_limit_s AS time_limit, {USED} AS time_used,
+      (SELECT coalesce(jsonb_agg(jsonb_build_object({ALLOCATION}) - 'id' ORDER BY a.id), '[]')
+       FROM proposals.time_allocation a JOIN proposals.semester s ON s.id = a.semester_id
+       WHERE a.proposal_id = m.proposal_id AND s.starts_at <= :now AND :now <= s.ends_at) AS time_allocations
+    FROM proposals.membership m WHERE m.user_id = :user_id
+    """  # noqa: S608 - our own column names
+)
+_ACCEPT_INVITATIONS = text(
+    """
+    WITH used AS (
+      UPDATE proposals.invitation SET used_at = :now
+      WHERE lower(email) = lower(:email) AND used_at IS NULL
+      RETURNING proposal_id, role, time_limit_s
+    )
+    INSERT INTO proposals.membership (proposal_id, user_id, role, time_limit_s)
+    SELECT proposal_id, :user_id, role, time_limit_s FROM used ON CONFLICT DO NOTHING
+    """
+)
+_LEADS_ANY = text("SELECT EXISTS (SELECT FROM proposals.membership WHERE user_id = :user_id AND role = 'PI')")
 _CREATE_API_TOKEN = text(
     """
     INSERT INTO accounts.api_token (user_id, key_hash, key_encrypted, created_at)
@@ -267,3 +289,23 @@ async def bearer_owner(session: ReadSession, key_hash: bytes, now: datetime) -> 
         )
     ).one_or_none()
     return None if row is None else (row[0], row[1])
+
+
+async def current_time(session: ReadSession, user_id: int, now: datetime) -> dict[str, dict[str, Any]]:
+    """Return limit, use and current allocations of a user's proposals, by proposal."""
+    rows = await session.execute(_CURRENT_TIME, {"user_id": user_id, "now": now})
+    shown = {}
+    for row in rows.mappings():
+        values = dict(row)
+        shown[values.pop("proposal_id")] = values | {"time_used": float(row["time_used"])}
+    return shown
+
+
+async def accept_invitations(session: WriteSession, user_id: int, email: str, now: datetime) -> None:
+    """Make a user a member wherever this address is invited; the invitations are used."""
+    await session.execute(_ACCEPT_INVITATIONS, {"user_id": user_id, "email": email, "now": now})
+
+
+async def leads_any(session: ReadSession, user_id: int | None) -> bool:
+    """Tell whether a user is principal investigator of a proposal."""
+    return bool(await session.scalar(_LEADS_ANY, {"user_id": user_id}))

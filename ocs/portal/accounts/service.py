@@ -19,7 +19,6 @@ from ocs.portal.accounts.errors import PasswordExpired, WrongPassword
 from ocs.portal.accounts.logins import Login, Logins
 from ocs.portal.accounts.models import BrowserSession, User
 from ocs.portal.accounts.secrets import archive_token
-from ocs.portal.proposals import api as proposals
 
 SESSION_LIFETIME = timedelta(days=14)
 ARCHIVE_TOKEN_LIFETIME = timedelta(days=30)
@@ -121,7 +120,7 @@ class Accounts:
     async def add_current_time(self, session: ReadSession, caller: Principal, shown: dict[str, Any]) -> None:
         """Add limit, use and allocations of the current semester to the proposals of a profile."""
         assert caller.user_id is not None
-        current = await proposals.current_time(session, caller.user_id, self.clock.now())
+        current = await repository.current_time(session, caller.user_id, self.clock.now())
         for proposal in shown["proposals"]:
             proposal.update(current.get(proposal["id"], {}))
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from ocs.kernel.database import ReadSession, WriteSession
-from ocs.kernel.security import Principal
-from ocs.portal.proposals import ledger, reading, repository
+from ocs.portal.proposals import ledger, repository
 from ocs.portal.proposals.records import (
     Account,
     Allocation,
@@ -24,7 +22,6 @@ from ocs.portal.proposals.sections import (
     apply_semesters,
     apply_time_allocations,
 )
-from ocs.portal.proposals.service import accept_invitations
 
 __all__ = [
     "Account",
@@ -34,7 +31,6 @@ __all__ = [
     "Recipient",
     "Semester",
     "TimeCharge",
-    "accept_invitations",
     "allocations",
     "apply_memberships",
     "apply_proposals",
@@ -43,9 +39,7 @@ __all__ = [
     "apply_time_allocations",
     "book_realtime",
     "charge_time",
-    "current_time",
     "get_proposals",
-    "leads_any",
     "membership_time_limit",
     "notification_recipients",
     "release_ipp",
@@ -177,13 +171,3 @@ async def notification_recipients(
 ) -> list[Recipient]:
     """Return who gets mail about a request of `submitter_id`: each active person once."""
     return await repository.recipients(session, proposal_id, submitter_id)
-
-
-async def current_time(session: ReadSession, user_id: int, now: datetime) -> dict[str, dict[str, Any]]:
-    """Return `time_limit` and `time_used` (s) and `time_allocations` of a user's proposals, by proposal."""
-    return await reading.current_time(session, user_id, now)
-
-
-async def leads_any(session: ReadSession, caller: Principal) -> bool:
-    """Tell whether the caller is principal investigator of a proposal."""
-    return await session.scalar(reading.led_by(caller).limit(1)) is not None

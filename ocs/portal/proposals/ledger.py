@@ -95,11 +95,15 @@ async def charge_time(
     """Bring the time charged for configuration statuses to `charges`; see the door."""
     found = await repository.allocation_ids_by_time(session, charges)
     ids = [charge.configuration_status_id for charge in charges]
-    earlier = await repository.nets(session, "configuration_status_id", ids, ipp=False)
-    await repository.lock_allocations(session, {*found.values(), *(net.allocation_id for net in earlier)})
+    await repository.lock_allocations(session, found.values())
     nets = {
         net.cause_id: net for net in await repository.nets(session, "configuration_status_id", ids, ipp=False)
     }
+    if others := {net.allocation_id for net in nets.values()} - set(found.values()):
+        # Charged before to an allocation that would not be found any more: once again under its lock.
+        await repository.lock_allocations(session, others)
+        again = await repository.nets(session, "configuration_status_id", ids, ipp=False)
+        nets = {net.cause_id: net for net in again}
     entries: list[Entry] = []
     charged: dict[int, float] = {}
     for index, charge in enumerate(charges):

@@ -4,29 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, or_, select, text
+from sqlalchemy import Select, column, exists, func, or_, select, table, text
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.expression import ColumnElement
 
 from ocs.kernel.database import ReadSession
 from ocs.kernel.errors import InvalidInput
 from ocs.kernel.security import Principal
 from ocs.kernel.wire.pages import PageRequest
 from ocs.kernel.wire.types import iso_z
-from ocs.portal.accounts.models import User
 from ocs.portal.proposals import schemas
 from ocs.portal.proposals.models import Invitation, Membership, Proposal, Semester, TimeAllocation
-from ocs.portal.proposals.repository import TYPES
+from ocs.portal.sql import ALLOCATION, USED
 
-_ALLOCATION = f"""
-    'id', a.id, 'ipp_limit', CAST(a.ipp_limit_h AS float8),
-    'ipp_time_available', CAST(a.ipp_available_h AS float8),
-    'std_allocation', CAST(a.std_allocation_h AS float8), 'std_time_used', CAST(a.std_used_h AS float8),
-    'rr_allocation', CAST(a.rr_allocation_h AS float8), 'rr_time_used', CAST(a.rr_used_h AS float8),
-    'tc_allocation', CAST(a.tc_allocation_h AS float8), 'tc_time_used', CAST(a.tc_used_h AS float8),
-    'realtime_allocation', CAST(a.realtime_allocation_h AS float8),
-    'realtime_time_used', CAST(a.realtime_used_h AS float8),
-    'instrument_types', {TYPES}
-"""
 _PROPOSALS = text(
     f"""
     SELECT p.id, p.active, p.title, p.abstract, p.tac_priority, p.tac_rank, p.sca_id AS sca, p.public,
@@ -38,7 +28,7 @@ _PROPOSALS = text(
       (SELECT count(*) FROM requests.request_group g WHERE g.proposal_id = p.id) AS requestgroup_count,
       (SELECT count(*) FROM proposals.membership m
        WHERE m.proposal_id = p.id AND m.role = 'CI') AS coi_count,
-      (SELECT coalesce(jsonb_agg(jsonb_build_object({_ALLOCATION},
+      (SELECT coalesce(jsonb_agg(jsonb_build_object({ALLOCATION},
            'semester', a.semester_id, 'proposal', a.proposal_id) ORDER BY a.semester_id DESC, a.id), '[]')
        FROM proposals.time_allocation a WHERE a.proposal_id = p.id) AS timeallocation_set
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS wanted(id, place)
@@ -46,16 +36,6 @@ _PROPOSALS = text(
     ORDER BY wanted.place
     """  # noqa: S608 - our own column names
 )
-USED = """
-    coalesce((
-      SELECT sum(r.duration) FROM requests.request_group g JOIN requests.request r ON r.group_id = g.id
-      WHERE g.proposal_id = m.proposal_id AND g.submitter_id = m.user_id
-        AND g.state IN ('PENDING', 'COMPLETED') AND r.state IN ('PENDING', 'COMPLETED')
-        AND g.created >= (
-          SELECT min(s.starts_at) FROM proposals.time_allocation a
-          JOIN proposals.semester s ON s.id = a.semester_id
-          WHERE a.proposal_id = m.proposal_id AND s.starts_at <= :now AND :now <= s.ends_at)), 0)
-"""
 _MEMBERSHIPS = text(
     f"""
     SELECT u.username, u.first_name, u.last_name, u.email, m.role, m.proposal_id AS proposal,
@@ -94,7 +74,7 @@ _SEMESTER_PROPOSALS = text(
 )
 _SEMESTER_ALLOCATIONS = text(
     f"""
-    SELECT jsonb_build_object({_ALLOCATION}, 'proposal', jsonb_build_object(
+    SELECT jsonb_build_object({ALLOCATION}, 'proposal', jsonb_build_object(
         'notes', p.notes, 'id', p.id, 'tac_priority', p.tac_priority,
         'num_users', (SELECT count(*) FROM proposals.membership m WHERE m.proposal_id = p.id),
         'tags', p.tags,
@@ -106,18 +86,14 @@ _SEMESTER_ALLOCATIONS = text(
     WHERE a.semester_id = :semester_id ORDER BY a.id
     """  # noqa: S608 - our own column names
 )
-_CURRENT_TIME = text(
-    f"""
-    SELECT m.proposal_id, m.time_limit_s AS time_limit, {USED} AS time_used,
-      (SELECT coalesce(jsonb_agg(jsonb_build_object({_ALLOCATION}) - 'id' ORDER BY a.id), '[]')
-       FROM proposals.time_allocation a JOIN proposals.semester s ON s.id = a.semester_id
-       WHERE a.proposal_id = m.proposal_id AND s.starts_at <= :now AND :now <= s.ends_at) AS time_allocations
-    FROM proposals.membership m WHERE m.user_id = :user_id
-    """  # noqa: S608 - our own column names
+_USER = table(
+    "user",
+    *(column(name) for name in ("id", "username", "first_name", "last_name", "email")),
+    schema="accounts",
 )
 _CHOICE = "Select a valid choice. That choice is not one of the available choices."
 
-Columns = Mapping[str, InstrumentedAttribute[Any]]
+Columns = Mapping[str, InstrumentedAttribute[Any] | ColumnElement[Any]]
 _PROPOSAL_ORDER: Columns = {
     "id": Proposal.id,
     "title": Proposal.title,
@@ -136,10 +112,10 @@ _MEMBERSHIP_ORDER: Columns = {
     "role": Membership.role,
     "proposal": Membership.proposal_id,
     "time_limit": Membership.time_limit_s,
-    "username": User.username,
-    "first_name": User.first_name,
-    "last_name": User.last_name,
-    "email": User.email,
+    "username": _USER.c.username,
+    "first_name": _USER.c.first_name,
+    "last_name": _USER.c.last_name,
+    "email": _USER.c.email,
 }
 _INVITATION_ORDER: Columns = {
     "id": Invitation.id,
@@ -173,8 +149,8 @@ async def _page(session: ReadSession, statement: Select[Any], page: PageRequest)
     return count or 0, list(rows)
 
 
-def _contains(column: InstrumentedAttribute[str], part: str) -> Any:
-    return func.strpos(func.lower(column), part.lower()) > 0
+def _contains(text: Any, part: str) -> Any:
+    return func.strpos(func.lower(text), part.lower()) > 0
 
 
 # --- semesters ------------------------------------------------------------------------------------------
@@ -297,16 +273,6 @@ async def tags(session: ReadSession, caller: Principal) -> list[str]:
     return list(await session.scalars(statement))
 
 
-async def current_time(session: ReadSession, user_id: int, now: datetime) -> dict[str, dict[str, Any]]:
-    """Return limit, use and current allocations of a user's proposals, by proposal."""
-    rows = await session.execute(_CURRENT_TIME, {"user_id": user_id, "now": now})
-    shown = {}
-    for row in rows.mappings():
-        values = dict(row)
-        shown[values.pop("proposal_id")] = values | {"time_used": float(row["time_used"])}
-    return shown
-
-
 # --- memberships and invitations ------------------------------------------------------------------------
 
 
@@ -317,7 +283,7 @@ def led_by(caller: Principal) -> Select[str]:
 
 def visible_memberships(caller: Principal) -> Select[int]:
     """Return the ids of the memberships the caller may see."""
-    statement = select(Membership.id).join(User, User.id == Membership.user_id)
+    statement = select(Membership.id).join(_USER, _USER.c.id == Membership.user_id)
     if caller.sees_everything:
         return statement
     return statement.where(
@@ -340,7 +306,7 @@ async def memberships(
     statement = visible_memberships(caller)
     for name in ("first_name", "last_name", "username", "email"):
         if (part := getattr(filters, name)) is not None:
-            statement = statement.where(_contains(getattr(User, name), part))
+            statement = statement.where(_contains(_USER.c[name], part))
     if filters.proposal is not None:
         known = select(Proposal.id).where(Proposal.id == filters.proposal)
         await _require(session, "proposal", known, [filters.proposal])

@@ -11,11 +11,8 @@ from sqlalchemy import Numeric, Row, func, select, text
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.portal.proposals import models
 from ocs.portal.proposals.records import Allocation, Proposal, Recipient, Semester, TimeCharge
+from ocs.portal.sql import TYPES
 
-TYPES = (
-    "ARRAY(SELECT t.instrument_type FROM proposals.allocated_type t WHERE t.allocation_id = a.id "
-    "ORDER BY t.position)"
-)
 _HOURS = (
     "std_allocation_h",
     "std_used_h",

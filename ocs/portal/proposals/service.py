@@ -200,26 +200,3 @@ class Proposals:
             f"Register at {self.public_url}/accounts/register/?email={quote(email)}\n",
             self.now,
         )
-
-
-async def accept_invitations(session: WriteSession, user_id: int, email: str, now: datetime) -> None:
-    """Make a user a member wherever this address is invited, and note that the invitations are used."""
-    waiting = await session.scalars(
-        select(Invitation)
-        .where(func.lower(Invitation.email) == email.lower(), Invitation.used_at.is_(None))
-        .order_by(Invitation.sent_at)
-        .with_for_update()
-    )
-    for invitation in waiting:
-        await session.execute(
-            insert(Membership)
-            .values(
-                proposal_id=invitation.proposal_id,
-                user_id=user_id,
-                role=invitation.role,
-                time_limit_s=invitation.time_limit_s,
-            )
-            .on_conflict_do_nothing()
-        )
-        invitation.used_at = now
-    changes.stamp(session, "proposals")
