@@ -89,7 +89,7 @@ def _modes(group: ModeGroup) -> Plain:
     return {
         "id": group.id,
         "type": group.type,
-        "default": group.default.code if group.default else None,
+        "default": group.default.code if group.default else "",
         "modes": [
             {
                 "id": mode.id,

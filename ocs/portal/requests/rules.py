@@ -314,7 +314,7 @@ class Rules:
         """Refuse a cadence where windows are asked for."""
         if value is not None:
             self.cadence_given(value)
-            raise ValueError("Expand the cadence with requestgroups/cadence/ and submit what that returns.")
+            raise refusals.message("Expand it with requestgroups/cadence/ and submit what that returns.")
 
     def cadence_given(self, value: CadenceIn) -> CadenceIn:
         """Check the span of a cadence."""
