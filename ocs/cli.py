@@ -3,18 +3,22 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ocs import observatory_file, server
+from ocs.kernel.database import WriteSession
 from ocs.kernel.datafolder import StartError
+from ocs.kernel.errors import OcsError
+from ocs.kernel.runtime import Runtime
 from ocs.kernel.schema import SchemaError
 from ocs.kernel.settings import Settings, SettingsError, load_settings
 from ocs.main import diagnose, standalone
 from ocs.openapi import VERSION
+from ocs.portal.accounts import api as accounts
 
 
 class CommandError(click.ClickException):
@@ -179,3 +183,117 @@ def doctor(data_dir: Path | None) -> None:
 @main.group()
 def user() -> None:
     """Make users, passwords and tokens."""
+
+
+def _as_command(data_dir: Path | None, work: Callable[[Runtime, WriteSession], Awaitable[str]]) -> None:
+    """Run `work` in one transaction and print what it returns; a refusal is told in its own words."""
+    settings = settings_or_exit(data_dir=data_dir)
+
+    async def in_transaction() -> None:
+        async with standalone(settings, "ocs user", say) as runtime:
+            try:
+                async with runtime.database.write() as session:
+                    answer = await work(runtime, session)
+            except OcsError as error:
+                raise CommandError("; ".join(_sentences(error.body))) from None
+        if answer:
+            click.echo(answer)
+
+    run(in_transaction)
+
+
+def _sentences(body: Any) -> list[str]:
+    if isinstance(body, dict):
+        return [sentence for value in body.values() for sentence in _sentences(value)]
+    if isinstance(body, list):
+        return [sentence for value in body for sentence in _sentences(value)]
+    return [str(body)]
+
+
+@user.command("create")
+@click.argument("username")
+@click.argument("email")
+@click.option(
+    "--password", envvar="OCS_NEW_PASSWORD", help="Better set OCS_NEW_PASSWORD, which ps does not show."
+)
+@click.option("--first-name", default="")
+@click.option("--last-name", default="")
+@click.option("--staff", is_flag=True, help="May administer, schedule and report observations.")
+@click.option("--superuser", is_flag=True, help="May ingest and change everything.")
+@data_dir_option
+def create_user(
+    username: str,
+    email: str,
+    password: str | None,
+    first_name: str,
+    last_name: str,
+    staff: bool,
+    superuser: bool,
+    data_dir: Path | None,
+) -> None:
+    """Create an active user; without a password only tokens let them in."""
+
+    async def work(runtime: Runtime, session: WriteSession) -> str:
+        await accounts.create_user(
+            session,
+            runtime.passwords,
+            username=username,
+            email=email,
+            password=password,
+            first_name=first_name,
+            last_name=last_name,
+            is_staff=staff,
+            is_superuser=superuser,
+            now=runtime.clock.now(),
+        )
+        return f"User {username} was created."
+
+    _as_command(data_dir, work)
+
+
+@user.command("password")
+@click.argument("username")
+@click.password_option(envvar="OCS_NEW_PASSWORD", help="Asked for if not given.")
+@data_dir_option
+def set_password(username: str, password: str, data_dir: Path | None) -> None:
+    """Set a user's password."""
+
+    async def work(runtime: Runtime, session: WriteSession) -> str:
+        now = runtime.clock.now()
+        await accounts.set_password(session, runtime.passwords, username=username, password=password, now=now)
+        return f"The password of {username} was changed."
+
+    _as_command(data_dir, work)
+
+
+@user.command("token")
+@click.argument("username")
+@data_dir_option
+def make_token(username: str, data_dir: Path | None) -> None:
+    """Replace a user's API token and print the new one."""
+
+    async def work(runtime: Runtime, session: WriteSession) -> str:
+        return await accounts.make_token(session, runtime.vault, username=username, now=runtime.clock.now())
+
+    _as_command(data_dir, work)
+
+
+@user.command("list")
+@data_dir_option
+def list_users(data_dir: Path | None) -> None:
+    """List all users with what they may do."""
+
+    async def work(_runtime: Runtime, session: WriteSession) -> str:
+        rows = []
+        for account in await accounts.list_users(session):
+            rights = {
+                "staff": account.is_staff,
+                "superuser": account.is_superuser,
+                "inactive": not account.is_active,
+            }
+            rows.append(
+                f"{account.username:<24} {account.email:<36} {' '.join(k for k, v in rights.items() if v)}"
+            )
+        return "\n".join(rows)
+
+    _as_command(data_dir, work)

@@ -33,8 +33,11 @@ def outside_postgres() -> Iterator[str]:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         who = {"user": nobody.pw_uid, "group": nobody.pw_gid}
-        shutil.copytree(binaries.parent, folder / "postgres", symlinks=True)  # ours may be out of its reach
-        binaries = folder / "postgres" / "bin"
+        package = binaries.parents[1]  # ours may be out of its reach
+        shutil.copytree(binaries.parent, folder / package.name / "pginstall", symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(libraries, folder / libraries.name)
+        binaries = folder / package.name / "pginstall" / "bin"
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     password = folder / "password"
     password.write_text(PASSWORD)
