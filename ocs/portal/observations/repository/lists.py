@@ -153,7 +153,8 @@ def _order(ordering: str | None) -> list[Any]:
         if name:
             key = getattr(_O, name.strip().removeprefix("-"))
             keys.append(key.desc() if name.strip().startswith("-") else key)
-    return [*keys, _O.id.desc()]
+    descends = not ordering or ordering.strip().startswith("-")
+    return [*keys, _O.id.desc() if descends else _O.id]
 
 
 _STATUS_COLUMNS: tuple[Any, ...] = (
@@ -193,7 +194,8 @@ def status_of(values: Sequence[Any]) -> Status:
     id_, configuration_id, instrument, guide_camera, state, charged, start, end, *rest = values
     summary = None
     if start is not None:
-        summary = Summary(_moment(start), _moment(end), *rest)
+        outcome, reason, completed_s, events = rest
+        summary = Summary(_moment(start), _moment(end), outcome, reason, float(completed_s), events)
     return Status(
         id_, configuration_id, instrument, guide_camera, StatusState(state), float(charged), summary
     )
