@@ -49,8 +49,15 @@ SentDirect = Annotated[schemas.DirectIn | list[schemas.DirectIn], SkipValidation
 SentUpdate = Annotated[schemas.StatusUpdate, SkipValidation, AfterValidator(_something)]
 
 
-@router.get("/api/observations/", response_model=Page[schemas.ScheduledObservation])
-@router.get("/api/schedule/", response_model=Page[schemas.ScheduledObservation], name="list_schedule")
+@router.get(
+    "/api/observations/", response_model=Page[schemas.ScheduledObservation], summary="List observations"
+)
+@router.get(
+    "/api/schedule/",
+    response_model=Page[schemas.ScheduledObservation],
+    name="list_schedule",
+    summary="List the schedule",
+)
 async def list_observations(
     request: Request,
     session: Reading,
@@ -65,7 +72,12 @@ async def list_observations(
     return page_bytes(request, page, count, rows)
 
 
-@router.post("/api/observations/", status_code=201, response_model=schemas.FlatObservation | schemas.Created)
+@router.post(
+    "/api/observations/",
+    status_code=201,
+    response_model=schemas.FlatObservation | schemas.Created,
+    summary="Place observations",
+)
 async def post_observations(
     session: Writing, caller: PlacerDep, clock: ClockDep, sent: SentObservations
 ) -> Response:
@@ -82,32 +94,41 @@ async def post_observations(
     "/api/schedule/",
     status_code=201,
     response_model=schemas.DirectObservation | list[schemas.DirectObservation],
+    summary="Submit an observation directly",
 )
 async def post_schedule(session: Writing, caller: PlacerDep, clock: ClockDep, sent: SentDirect) -> Response:
     """Submit a request directly with its place at a telescope; of a list either all are stored or none."""
     return JsonBytes(orjson.dumps(await direct.submit(session, caller, sent, clock.now())), 201)
 
 
-@router.get("/api/schedule/{id}/", response_model=schemas.DirectObservation)
+@router.get(
+    "/api/schedule/{id}/",
+    response_model=schemas.DirectObservation,
+    summary="Read an observation with its request",
+)
 async def get_schedule(session: Reading, caller: PortalCaller, id: Id) -> Response:  # noqa: A002
     """Return one observation with its whole request."""
     found = await reading.find(session, caller, id)
     return JsonBytes(orjson.dumps((await direct.show(session, [found]))[0]))
 
 
-@router.get("/api/observations/filters/")
+@router.get("/api/observations/filters/", summary="Tell the filters of observations")
 async def get_observation_filters(session: Reading) -> schemas.AvailableFilters:
     """Tell which filters the lists have."""
     return await reading.available_filters(session)
 
 
-@router.get("/api/observations/{id}/", response_model=schemas.FlatObservation)
+@router.get("/api/observations/{id}/", response_model=schemas.FlatObservation, summary="Read an observation")
 async def get_observation(session: Reading, caller: PortalCaller, id: Id) -> Response:  # noqa: A002
     """Return one observation with its statuses."""
     return JsonBytes(orjson.dumps(documents.flat_form(await reading.find(session, caller, id))))
 
 
-@router.patch("/api/observations/{id}/", response_model=schemas.FlatObservation)
+@router.patch(
+    "/api/observations/{id}/",
+    response_model=schemas.FlatObservation,
+    summary="Move the end of an observation, or mark bad data",
+)
 async def patch_observation(
     session: Writing,
     caller: PlacerDep,
@@ -120,7 +141,7 @@ async def patch_observation(
     return JsonBytes(orjson.dumps(documents.flat_form(changed)))
 
 
-@router.post("/api/observations/cancel/")
+@router.post("/api/observations/cancel/", summary="Take observations back")
 async def cancel_observations(
     session: Writing, caller: PlacerDep, clock: ClockDep, sent: schemas.Cancellation
 ) -> schemas.Canceled:
@@ -128,7 +149,7 @@ async def cancel_observations(
     return schemas.Canceled(canceled=await cancelling.cancel(session, caller, sent, clock.now()))
 
 
-@router.get("/api/realtime/", response_model=Page[schemas.Session])
+@router.get("/api/realtime/", response_model=Page[schemas.Session], summary="List real-time sessions")
 async def list_sessions(
     request: Request,
     session: Reading,
@@ -140,7 +161,9 @@ async def list_sessions(
     return page_bytes(request, page, count, [orjson.dumps(item) for item in found])
 
 
-@router.post("/api/realtime/", status_code=201, response_model=schemas.Session)
+@router.post(
+    "/api/realtime/", status_code=201, response_model=schemas.Session, summary="Book a real-time session"
+)
 async def book_session(
     session: Writing, caller: PortalUser, clock: ClockDep, sent: schemas.SessionIn
 ) -> Response:
@@ -148,7 +171,11 @@ async def book_session(
     return JsonBytes(orjson.dumps(await realtime.book(session, caller, sent, clock.now())), 201)
 
 
-@router.get("/api/realtime/availability/", response_model=dict[str, list[list[str]]])
+@router.get(
+    "/api/realtime/availability/",
+    response_model=dict[str, list[list[str]]],
+    summary="Tell when telescopes can be booked",
+)
 async def get_availability(
     session: Reading,
     caller: PortalUser,
@@ -160,13 +187,13 @@ async def get_availability(
     return JsonBytes(orjson.dumps(free), headers={"Cache-Control": "no-store"})
 
 
-@router.get("/api/realtime/{id}/", response_model=schemas.Session)
+@router.get("/api/realtime/{id}/", response_model=schemas.Session, summary="Read a real-time session")
 async def get_session(session: Reading, caller: PortalUser, id: Id) -> Response:  # noqa: A002
     """Return one real-time session."""
     return JsonBytes(orjson.dumps(await realtime.show_session(session, caller, id)))
 
 
-@router.delete("/api/realtime/{id}/", status_code=204)
+@router.delete("/api/realtime/{id}/", status_code=204, summary="Delete a real-time session")
 async def delete_session(
     session: Writing,
     caller: PortalUser,
@@ -177,7 +204,11 @@ async def delete_session(
     await realtime.delete_session(session, caller, id, clock.now())
 
 
-@router.get("/api/requests/{id}/observations/", response_model=list[schemas.ListedObservation])
+@router.get(
+    "/api/requests/{id}/observations/",
+    response_model=list[schemas.ListedObservation],
+    summary="List the observations of a request",
+)
 async def list_observations_of_request(
     session: Reading,
     caller: PortalCaller,
@@ -189,7 +220,9 @@ async def list_observations_of_request(
     return JsonBytes(orjson.dumps([documents.summary_form(item) for item in found]))
 
 
-@router.get("/api/configurationstatus/", response_model=Page[schemas.StatusOut])
+@router.get(
+    "/api/configurationstatus/", response_model=Page[schemas.StatusOut], summary="List configuration statuses"
+)
 async def list_configuration_statuses(
     request: Request,
     session: Reading,
@@ -202,13 +235,17 @@ async def list_configuration_statuses(
     return page_bytes(request, page, count, [orjson.dumps(documents.status_form(item)) for item in found])
 
 
-@router.get("/api/configurationstatus/{id}/", response_model=schemas.StatusOut)
+@router.get(
+    "/api/configurationstatus/{id}/", response_model=schemas.StatusOut, summary="Read a configuration status"
+)
 async def get_configuration_status(session: Reading, caller: PortalStaff, id: Id) -> Response:  # noqa: A002
     """Return how one configuration goes."""
     return JsonBytes(orjson.dumps(documents.status_form(await reading.find_status(session, id))))
 
 
-@router.patch("/api/configurationstatus/{id}/", response_model=schemas.StatusOut)
+@router.patch(
+    "/api/configurationstatus/{id}/", response_model=schemas.StatusOut, summary="Report on a configuration"
+)
 async def patch_configuration_status(
     session: Writing,
     caller: PortalStaff,
@@ -223,7 +260,7 @@ async def patch_configuration_status(
     return JsonBytes(orjson.dumps(documents.status_form(status)))
 
 
-@router.get("/api/last_scheduled/")
+@router.get("/api/last_scheduled/", summary="Tell when the schedule changed")
 async def get_last_scheduled(
     session: Reading, caller: PortalStaff, site: Annotated[str | None, Query()] = None
 ) -> schemas.LastScheduled:
