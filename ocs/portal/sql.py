@@ -1,5 +1,8 @@
 """Pieces of SQL that the parts of the portal share: how an allocation is shown, and what a member used."""
 
+from collections.abc import Mapping
+from typing import Any
+
 TYPES = (
     "ARRAY(SELECT t.instrument_type FROM proposals.allocated_type t WHERE t.allocation_id = a.id "
     "ORDER BY t.position)"
@@ -27,3 +30,11 @@ USED = """
           WHERE a.proposal_id = m.proposal_id AND s.starts_at <= :now AND :now <= s.ends_at)), 0)
 """
 """Seconds the member `m` used of their proposal in the current semester, at `:now`."""
+
+
+def as_hours(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an allocation with whole hours as floats: Postgres writes 10.0 as 10 into JSON."""
+    return {
+        name: float(value) if isinstance(value, int) and name != "id" else value
+        for name, value in shown.items()
+    }

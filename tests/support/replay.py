@@ -4,6 +4,7 @@ A scenario is a list of requests; the recording has the answers the reference ga
 earlier answer contained (`${name}`). Wording of messages is free, so texts inside error bodies are equal.
 """
 
+import base64
 import json
 import re
 from dataclasses import dataclass, field
@@ -51,16 +52,19 @@ async def play(app: TestApp, name: str, variables: dict[str, Any] | None = None)
     async with app.client() as client:
         for step in load("scenarios", name)["steps"]:
             path = PREFIXES[step["service"]] + _filled(step["path"], known)
-            headers = {"Accept": "application/json"}
-            if step.get("auth", "anon") != "anon":
-                headers["Authorization"] = f"Token {keys[step['auth']]}"
+            headers = {"Accept": "application/json", **step.get("headers", {})}
+            if authorization := _authorization(_filled(step.get("auth", "anon"), known), keys):
+                headers["Authorization"] = authorization
             answer = await client.request(
                 step["method"],
                 path,
                 params=_filled(step.get("params"), known),
                 json=_filled(step["json"], known) if "json" in step else None,
+                data=_filled(step["form"], known) if "form" in step else None,
+                content=step.get("raw"),
                 headers=headers,
             )
+            client.cookies.clear()
             is_json = answer.headers.get("content-type", "").startswith("application/json")
             body = answer.json() if is_json and answer.content else answer.text
             for variable, place in step.get("capture", {}).items():
@@ -70,6 +74,21 @@ async def play(app: TestApp, name: str, variables: dict[str, Any] | None = None)
                 row.differences = _differences(answers[step["id"]], answer.status_code, body, bases)
             played.append(row)
     return played
+
+
+def _authorization(auth: str, keys: dict[str, str]) -> str:
+    kind, _, value = auth.partition(":")
+    match kind:
+        case "anon":
+            return ""
+        case "rawauth":
+            return value
+        case "token" | "bearer":
+            return f"{kind.title()} {value}"
+        case "basic":
+            return "Basic " + base64.b64encode(value.encode()).decode()
+        case _:
+            return f"Token {keys[auth]}"
 
 
 def _filled(value: Any, known: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from sqlalchemy.sql.expression import bindparam
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
 from ocs.portal.accounts.models import ApiToken, BearerToken, User
-from ocs.portal.sql import ALLOCATION, USED
+from ocs.portal.sql import ALLOCATION, USED, as_hours
 
 _CALLER = """
     SELECT u.id, u.username, u.is_staff, u.is_superuser, u.staff_view, u.view_authored_requests_only,
@@ -297,7 +297,10 @@ async def current_time(session: ReadSession, user_id: int, now: datetime) -> dic
     shown = {}
     for row in rows.mappings():
         values = dict(row)
-        shown[values.pop("proposal_id")] = values | {"time_used": float(row["time_used"])}
+        shown[values.pop("proposal_id")] = values | {
+            "time_used": int(row["time_used"]),
+            "time_allocations": [as_hours(item) for item in row["time_allocations"]],
+        }
     return shown
 
 

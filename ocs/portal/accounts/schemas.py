@@ -115,7 +115,7 @@ class ProposalShown(BaseModel):
     title: str
     current: bool
     time_limit: int | None = None
-    time_used: float | None = None
+    time_used: int | None = None
     time_allocations: list[dict[str, Any]] | None = None
 
 

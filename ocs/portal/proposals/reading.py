@@ -15,7 +15,7 @@ from ocs.kernel.wire.pages import PageRequest
 from ocs.kernel.wire.types import iso_z
 from ocs.portal.proposals import schemas
 from ocs.portal.proposals.models import Invitation, Membership, Proposal, Semester, TimeAllocation
-from ocs.portal.sql import ALLOCATION, USED
+from ocs.portal.sql import ALLOCATION, USED, as_hours
 
 _PROPOSALS = text(
     f"""
@@ -191,12 +191,16 @@ async def semester(session: ReadSession, semester_id: str) -> dict[str, Any] | N
 async def semester_proposals(session: ReadSession, semester_id: str) -> list[dict[str, Any]]:
     """Return the scientific proposals with time in a semester, as the public sees them."""
     rows = await session.execute(_SEMESTER_PROPOSALS, {"semester_id": semester_id})
-    return [dict(row) for row in rows.mappings()]
+    return [
+        {**row, "allocation": {types: as_hours(hours) for types, hours in row["allocation"].items()}}
+        for row in rows.mappings()
+    ]
 
 
 async def semester_allocations(session: ReadSession, semester_id: str) -> list[dict[str, Any]]:
     """Return the allocations of a semester with their proposals."""
-    return list(await session.scalars(_SEMESTER_ALLOCATIONS, {"semester_id": semester_id}))
+    rows = await session.scalars(_SEMESTER_ALLOCATIONS, {"semester_id": semester_id})
+    return [as_hours(row) for row in rows]
 
 
 # --- proposals ------------------------------------------------------------------------------------------
@@ -251,7 +255,11 @@ async def proposals(
 
 
 async def _proposals(session: ReadSession, ids: Sequence[str]) -> list[dict[str, Any]]:
-    return [dict(row) for row in (await session.execute(_PROPOSALS, {"ids": list(ids)})).mappings()]
+    rows = await session.execute(_PROPOSALS, {"ids": list(ids)})
+    return [
+        {**row, "timeallocation_set": [as_hours(item) for item in row["timeallocation_set"]]}
+        for row in rows.mappings()
+    ]
 
 
 async def proposal(session: ReadSession, caller: Principal, proposal_id: str) -> dict[str, Any] | None:
@@ -320,7 +328,7 @@ async def memberships(
 
 async def _memberships(session: ReadSession, ids: Sequence[int], now: datetime) -> list[dict[str, Any]]:
     rows = await session.execute(_MEMBERSHIPS, {"ids": list(ids), "now": now})
-    return [{**row, "time_used_by_user": float(row["time_used_by_user"])} for row in rows.mappings()]
+    return [{**row, "time_used_by_user": int(row["time_used_by_user"])} for row in rows.mappings()]
 
 
 async def membership(

@@ -146,7 +146,7 @@ class MembershipShown(BaseModel):
     role: Literal["PI", "CI"]
     proposal: str
     time_limit: int
-    time_used_by_user: float
+    time_used_by_user: int
     simple_interface: bool
     id: int
 
