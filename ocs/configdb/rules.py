@@ -39,9 +39,9 @@ def create(editor: Editor, kind: str, data: Any) -> Row:
         for name, field in WRITE[kind].model_fields.items()
         if not field.is_required()
     }
-    uses = _check(editor, kind, {**defaults, **values} if not errors else values, errors, None)
-    row = editor.insert(kind, uses.values)
-    _set_uses(editor, row, uses.configuration_types)
+    checked = _check(editor, kind, {**defaults, **values} if not errors else values, errors, None)
+    row = editor.insert(kind, checked.values)
+    _set_uses(editor, row, checked.configuration_types)
     return row
 
 
@@ -65,9 +65,9 @@ def change(editor: Editor, kind: str, key: Key, data: Any, *, partial: bool) -> 
     if not KINDS[kind].has_serial_key and values.get(name, key) != key:
         errors[name] = ["The key of a thing cannot be changed; make a new one and delete this one."]
         del values[name]
-    uses = _check(editor, kind, values, errors, row)
-    row = editor.update(kind, key, uses.values)
-    _set_uses(editor, row, uses.configuration_types)
+    checked = _check(editor, kind, values, errors, row)
+    row = editor.update(kind, key, checked.values)
+    _set_uses(editor, row, checked.configuration_types)
     return row
 
 

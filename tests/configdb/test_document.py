@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -154,3 +155,51 @@ def test_the_json_schema_names_all_sections() -> None:
     schema = api.file_schema()
     assert set(schema["properties"]) == set(api.SECTIONS)
     assert schema["$defs"]["InstrumentEntry"]["additionalProperties"] is False
+
+
+async def test_the_tree_that_clients_read_can_be_applied_elsewhere(
+    app: TestApp, anonymous: httpx.AsyncClient
+) -> None:
+    await build_fix_a(app)
+    tree = (await anonymous.get("/configdb/sites/")).json()["results"]
+    before = await _export(app)
+    await app.reset()
+    assert (await _apply(app, {"sites": tree})).problems == []
+    again = await _apply(app, {"sites": tree})
+    assert (again.problems, again.changes) == ([], [])
+    after = await _export(app)
+    assert after["sites"] == before["sites"]
+    assert after["cameras"] == before["cameras"]
+    assert {kind["code"] for kind in after["instrument_types"]} == {
+        kind["code"] for kind in before["instrument_types"]
+    }
+
+
+async def test_a_tree_with_missing_parts_is_a_problem(app: TestApp) -> None:
+    result = await _apply(app, {"sites": [{"code": "tst", "enclosure_set": [{"code": "doma"}]}]})
+    assert [where for where, _ in result.problems] == [("sites",)]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"sites": {"code": "tst"}},
+        {"sites": [1, None, "x", []]},
+        {"sites": [{"enclosure_set": 5}]},
+        {"cameras": [{"code": {}, "camera_type": []}]},
+        {"optical_element_groups": [{"name": 5, "type": "filters", "optical_elements": [[]]}]},
+        {"optical_elements": [{"code": "x" * 300, "name": None, "schedulable": "perhaps"}]},
+        {"instrument_types": [{"code": "A", "name": "A", "generic_mode_groups": [{"type": "readout"}]}]},
+        {"mode_types": [{"id": "a/b"}, 3.5]},
+    ],
+)
+async def test_nonsense_is_told_and_nothing_is_kept(app: TestApp, document: dict[str, Any]) -> None:
+    before = await _export(app)
+    assert (await _apply(app, document)).problems
+    assert await _export(app) == before
+
+
+async def test_numbers_serve_as_codes(app: TestApp) -> None:
+    document = {"optical_elements": [{"code": 2, "name": 7}], "instrument_categories": ["1"]}
+    assert (await _apply(app, document)).problems == []
+    assert (await _apply(app, document)).changes == []
