@@ -84,7 +84,7 @@ class Logins:
             return None
         await self._succeed(limits, row.id, better)
         expires: datetime | None = row.password_expires_at
-        return Login(row.id, row.username, expires is not None and expires < self._clock.now())
+        return Login(row.id, row.username, expires is not None and expires <= self._clock.now())
 
     async def _admit(self, limits: dict[bytes, int]) -> None:
         now = self._clock.now()
