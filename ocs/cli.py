@@ -89,9 +89,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     "--data-dir", type=click.Path(path_type=Path), help="Folder of the demo; ./ocs-demo if not given."
 )
 @click.option("--port", type=int, help="TCP port; 0 takes a free one (OCS_PORT).")
-@click.option(
-    "--rate", type=click.FloatRange(1, 1000), default=120.0, show_default=True, help="Speed of time."
-)
+@click.option("--rate", type=click.FloatRange(1, 1000), help="Speed of time; 120, or 240 with --once.")
 @click.option(
     "--requests", type=click.IntRange(1, 5000), default=150, show_default=True, help="Groups to submit."
 )
@@ -102,7 +100,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
 def demo(
     data_dir: Path | None,
     port: int | None,
-    rate: float,
+    rate: float | None,
     requests: int,
     once: bool,
     count: int,
@@ -119,7 +117,11 @@ def demo(
         if reset:
             demo_run.reset(settings)
         return await demo_run.run(
-            settings, rate=rate, requests=requests, once=count if once else None, deadline_s=deadline
+            settings,
+            rate=rate or (240.0 if once else 120.0),
+            requests=requests,
+            once=count if once else None,
+            deadline_s=deadline,
         )
 
     run(work)

@@ -38,7 +38,7 @@ from ocs.kernel.schema import SchemaError
 from ocs.kernel.security import Authenticator, Passwords, Vault
 from ocs.kernel.settings import Settings
 from ocs.kernel.wire.limits import RateCounts
-from ocs.kernel.wire.middleware import BodyLimit, Cors, Readiness, RequestLog, Slashes
+from ocs.kernel.wire.middleware import BodyLimit, Cors, Methods, Readiness, RequestLog, Slashes
 from ocs.portal.accounts.api import PASSWORD_HASHERS, AccountsAuthenticator
 
 logger = logging.getLogger("ocs")
@@ -412,6 +412,7 @@ def create_app(
     for module in MODULES:
         roots[module.slashes].update(f"{module.prefix(settings)}{root}" for root in module.roots)
     # The last one added is the outermost.
+    app.add_middleware(Methods)
     app.add_middleware(Slashes, redirected=roots["redirect"], served=roots["serve"])
     app.add_middleware(Readiness, waiting_for=lambda: boot.waiting_for)
     app.add_middleware(BodyLimit)

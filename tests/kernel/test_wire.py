@@ -371,3 +371,16 @@ async def test_anonymous_callers_get_small_pages_only(client: httpx.AsyncClient)
     assert (await client.get("/api/rows/?limit=100")).status_code == 200
     assert (await client.get("/api/rows/?limit=101")).status_code == 400
     assert (await client.get("/api/rows/?offset=10001")).status_code == 400
+
+
+async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
+    got, headed = await client.get("/api/text/"), await client.head("/api/text/")
+    assert (headed.status_code, headed.content) == (200, b"")
+    assert headed.headers["etag"] == got.headers["etag"]
+    assert (await client.head("/api/echo/")).status_code == 405
+
+
+async def test_options_tells_what_is_allowed(client: httpx.AsyncClient) -> None:
+    answer = await client.options("/api/echo/")
+    assert (answer.status_code, answer.headers["allow"]) == (200, "HEAD, OPTIONS, POST")
+    assert (await client.options("/api/nowhere/")).status_code == 404

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocs.kernel.errors import TooLarge
@@ -34,8 +35,10 @@ class RequestLog:
     def _client(self, scope: Scope, headers: Headers) -> str:
         peer = scope["client"][0] if scope.get("client") else ""
         forwarded = headers.get("x-forwarded-for")
-        if forwarded and self._is_trusted(peer):
-            return forwarded.split(",")[0].strip()
+        hops = [hop.strip() for hop in forwarded.split(",")] if forwarded else []
+        # A client may send the header too; what our proxies added is on its right.
+        while hops and self._is_trusted(peer):
+            peer = hops.pop()
         return str(peer)
 
     def _is_trusted(self, peer: str) -> bool:
@@ -170,6 +173,42 @@ class Slashes:
             if slashed.startswith(self._redirected + self._served):
                 scope = {**scope, "path": slashed}
         await self.app(scope, receive, send)
+
+
+class Methods:
+    """Answer HEAD wherever GET is, and OPTIONS with what an address allows."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        is_question = scope["type"] == "http" and scope["method"] == "OPTIONS"
+        if is_question and (allowed := _allowed_methods(scope)):
+            headers = {"Allow": ", ".join(sorted(allowed | {"HEAD", "OPTIONS"}))}
+            await Response(status_code=200, headers=headers)(scope, receive, send)
+            return
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+
+
+def _allowed_methods(scope: Scope) -> set[str]:
+    """Return the methods of all routes that an address has, none for one we do not know."""
+    found: set[str] = set()
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        for route in scope["app"].routes:
+            if route.matches({**scope, "method": method})[0] is Match.FULL:
+                found.add(method)
+                break
+    return found
 
 
 class Cors:
