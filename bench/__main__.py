@@ -1,6 +1,6 @@
 """Run the benches that need nothing but this checkout: ``make bench``.
 
-Each can also be run alone with options of its own, e.g. ``python -m bench.scheduler.run 1000x10 --budget 10``.
+Each can also be run alone, with options of its own: ``python -m bench.scheduler.run 1000x10 --budget 10``.
 """
 
 import subprocess
