@@ -61,9 +61,8 @@ async def main() -> None:
         os.chmod(parent, 0o711)  # as root, Postgres runs as somebody else
         for name in ("first", "second", "third"):
             seconds, own, everything = await start(Path(parent) / "data", 8765)
-            print(
-                f"{name} start: ready in {seconds:.2f} s; server {own:.0f} MB, with Postgres {everything:.0f} MB"
-            )
+            size = f"server {own:.0f} MB, with Postgres {everything:.0f} MB"
+            print(f"{name} start: ready in {seconds:.2f} s; {size}")
 
 
 if __name__ == "__main__":
