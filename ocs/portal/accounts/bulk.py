@@ -3,14 +3,14 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import select
 
 from ocs.kernel import changes
-from ocs.kernel.database import WriteSession
+from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.errors import InvalidInput, PermissionDenied, reference_body
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.security import Principal
@@ -19,20 +19,22 @@ from ocs.portal.accounts.models import User
 from ocs.portal.accounts.schemas import NewUser, NewUsers
 
 
+async def check_may_create(session: ReadSession, caller: Principal) -> None:
+    """Refuse who neither is staff nor leads a proposal."""
+    if not caller.is_staff and not await repository.leads_any(session, caller.user_id):
+        raise PermissionDenied
+
+
 async def create_users(
-    session: WriteSession, runtime: Runtime, caller: Principal, body: Mapping[str, Any]
+    session: WriteSession, runtime: Runtime, caller: Principal, body: Any
 ) -> list[dict[str, Any]]:
     """Create users with their memberships from invitations; each gets a link to set a password.
 
     Raises
     ------
-    PermissionDenied
-        When the caller neither is staff nor leads a proposal.
     InvalidInput
         With problems by row; then nobody is created.
     """
-    if not caller.is_staff and not await repository.leads_any(session, caller.user_id):
-        raise PermissionDenied
     rows = _read(body)
     await _refuse_known(session, rows)
     now = runtime.clock.now()
@@ -60,7 +62,7 @@ async def create_users(
     return [row.model_dump(exclude={"password"}) for row in rows]
 
 
-def _read(body: Mapping[str, Any]) -> Sequence[NewUser]:
+def _read(body: Any) -> Sequence[NewUser]:
     try:
         rows = NewUsers.model_validate(body).users
     except ValidationError as error:

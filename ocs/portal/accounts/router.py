@@ -3,8 +3,9 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Body, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import AfterValidator, SkipValidation
 
 from ocs.kernel.errors import InvalidInput, PermissionDenied
 from ocs.kernel.runtime import RuntimeDep
@@ -14,6 +15,7 @@ from ocs.kernel.security import (
     ArchiveCaller,
     ArchiveUser,
     PortalUser,
+    Principal,
 )
 from ocs.kernel.wire.pages import base_url
 from ocs.kernel.wire.route import JsonBytes, Reading, Writing, make_router, unit_of_work
@@ -40,6 +42,24 @@ _COLLECTIONS = (
     "realtime",
     "configurationstatus",
 )
+
+
+async def _user_creator(caller: PortalUser, session: Reading) -> Principal:
+    """Return the caller, who may create users."""
+    await bulk.check_may_create(session, caller)
+    return caller
+
+
+def _readable(value: Any) -> Any:
+    if value is None:
+        raise ValueError("No data provided")
+    return value
+
+
+UserCreator = Annotated[Principal, Depends(_user_creator)]
+
+# Checked in the service: the errors of its rows have a shape of their own.
+SentUsers = Annotated[schemas.NewUsers, SkipValidation, AfterValidator(_readable)]
 
 
 @router.get("/api/", summary="The portal's collections", response_model=dict[str, str])
@@ -176,18 +196,10 @@ async def request_removal(
     summary="Create users",
     status_code=201,
     response_model=schemas.NewUsersShown,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schemas.NewUsers.model_json_schema()}},
-        }
-    },
 )
-async def create_users(
-    body: Annotated[dict[str, Any], Body()], caller: PortalUser, session: Writing, runtime: RuntimeDep
-) -> Any:
+async def create_users(sent: SentUsers, caller: UserCreator, session: Writing, runtime: RuntimeDep) -> Any:
     """Create up to 50 users at once, all or none; for staff and principal investigators."""
-    return {"users": await bulk.create_users(session, runtime, caller, body)}
+    return {"users": await bulk.create_users(session, runtime, caller, sent)}
 
 
 # --- the same as the archive's clients ask for it ---------------------------------------------------------

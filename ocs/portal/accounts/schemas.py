@@ -108,7 +108,7 @@ class ProfileShown(BaseModel):
     password_expiration: datetime | None
 
 
-class ProposalShown(BaseModel):
+class OwnProposal(BaseModel):
     """A proposal of the user; limit, use and allocations only when asked for."""
 
     id: str
@@ -136,7 +136,7 @@ class UserShown(BaseModel):
     profile: ProfileShown
     is_staff: bool
     is_superuser: bool
-    proposals: list[ProposalShown]
+    proposals: list[OwnProposal]
     available_instrument_types: list[str]
     tokens: Tokens
     proposal_notifications: list[str]

@@ -48,7 +48,7 @@ class SiteIn(WireModel):
         return self
 
 
-class TargetIn(WireModel):
+class AskedTarget(WireModel):
     """A target with its constraints. Values that make no sense give an error in its own results."""
 
     target: dict[str, Any] = Field(
@@ -61,7 +61,7 @@ class TargetIn(WireModel):
     )
 
 
-class WindowIn(WireModel):
+class AskedWindow(WireModel):
     """From when to when; a reversed window is an empty one."""
 
     start: UtcDatetime
@@ -89,8 +89,8 @@ class VisibilityIn(WireModel):
     )
 
     sites: list[SiteIn]
-    targets: list[TargetIn]
-    window: WindowIn
+    targets: list[AskedTarget]
+    window: AskedWindow
     twilight: Twilight = Field("nautical", description="How dark it must be")
     sample_every_s: float | None = Field(
         None, ge=1, le=1e9, description="Also sample the whole window at this step, seconds"

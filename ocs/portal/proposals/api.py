@@ -12,6 +12,7 @@ from ocs.portal.proposals.records import (
     Proposal,
     Recipient,
     Semester,
+    Standing,
     TimeCharge,
     semester_containing,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Proposal",
     "Recipient",
     "Semester",
+    "Standing",
     "TimeCharge",
     "allocations",
     "apply_memberships",
@@ -40,13 +42,13 @@ __all__ = [
     "book_realtime",
     "charge_time",
     "get_proposals",
-    "membership_time_limit",
     "notification_recipients",
     "release_ipp",
     "release_realtime",
     "semester_containing",
     "semesters",
     "settle_ipp",
+    "standing",
 ]
 
 
@@ -55,9 +57,9 @@ async def get_proposals(session: ReadSession, ids: Iterable[str]) -> dict[str, P
     return {proposal.id: proposal for proposal in await repository.proposals_by_id(session, ids)}
 
 
-async def membership_time_limit(session: ReadSession, user_id: int, proposal_id: str) -> int | None:
-    """Return a member's time limit in seconds; negative means unlimited, None not a member."""
-    return await repository.time_limit(session, user_id, proposal_id)
+async def standing(session: ReadSession, user_id: int, proposal_id: str) -> Standing:
+    """Return what a user may spend of a proposal, and all semesters by start, in one statement."""
+    return await repository.standing(session, user_id, proposal_id)
 
 
 async def semesters(session: ReadSession) -> list[Semester]:

@@ -238,7 +238,7 @@ async def proposals(
             )
         )
     if filters.active is not None:
-        statement = statement.where(Proposal.active == (filters.active.lower() == "true"))
+        statement = statement.where(Proposal.active == filters.active)
     if filters.tags is not None:
         statement = statement.where(Proposal.tags.overlap(filters.tags.split(",")))
     if filters.tac_rank is not None:

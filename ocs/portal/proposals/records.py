@@ -65,6 +65,20 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What somebody may spend of a proposal.
+
+    `proposal` is None if there is none of that id, `time_limit_s` if they are not a member of it; a negative
+    limit is none.
+    """
+
+    semesters: tuple[Semester, ...]
+    proposal: Proposal | None
+    time_limit_s: int | None
+    allocations: tuple[Allocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class IppTarget:
     """What a request's intra-proposal priority shall have cost or earned on one allocation.
 

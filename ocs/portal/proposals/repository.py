@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Numeric, Row, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.portal.proposals import models
-from ocs.portal.proposals.records import Allocation, Proposal, Recipient, Semester, TimeCharge
+from ocs.portal.proposals.records import Allocation, Proposal, Recipient, Semester, Standing, TimeCharge
 from ocs.portal.sql import TYPES
 
 _HOURS = (
@@ -33,6 +34,30 @@ _ALLOCATIONS = f"""
       AND (CAST(:semester_ids AS text[]) IS NULL OR a.semester_id = ANY(CAST(:semester_ids AS text[])))
     ORDER BY a.id
 """  # noqa: S608 - our own column names
+_PROPOSAL = (
+    "id",
+    "title",
+    "active",
+    "public",
+    "non_science",
+    "direct_submission",
+    "tac_priority",
+    "tac_rank",
+    "sca_id",
+    "tags",
+)
+_STANDING = text(
+    f"""
+    SELECT {", ".join(f"p.{column}" for column in _PROPOSAL)},
+           (SELECT m.time_limit_s FROM proposals.membership m
+            WHERE m.proposal_id = p.id AND m.user_id = :user_id) AS time_limit_s,
+           (SELECT jsonb_agg(to_jsonb(mine)) FROM ({_ALLOCATIONS}) mine) AS allocations,
+           s.ids, s.starts, s.ends
+    FROM (SELECT array_agg(id ORDER BY starts_at) AS ids, array_agg(starts_at ORDER BY starts_at) AS starts,
+                 array_agg(ends_at ORDER BY starts_at) AS ends FROM proposals.semester) s
+    LEFT JOIN proposals.proposal p ON p.id = :proposal_id
+    """  # noqa: S608 - our own column names
+).columns(allocations=JSONB)
 _POST = text(
     """
     WITH posted AS (
@@ -155,13 +180,30 @@ async def proposals_by_id(session: ReadSession, ids: Iterable[str]) -> list[Prop
     ]
 
 
-async def time_limit(session: ReadSession, user_id: int, proposal_id: str) -> int | None:
-    """Return a membership's time limit, seconds; None when there is no membership."""
-    membership = models.Membership
-    return await session.scalar(
-        select(membership.time_limit_s).where(
-            membership.user_id == user_id, membership.proposal_id == proposal_id
+async def standing(session: ReadSession, user_id: int, proposal_id: str) -> Standing:
+    """Return the semesters, a proposal, a user's time limit in it and its allocations, in one statement."""
+    row = (
+        await session.execute(
+            _STANDING,
+            {
+                "user_id": user_id,
+                "proposal_id": proposal_id,
+                "proposal_ids": [proposal_id],
+                "semester_ids": None,
+            },
         )
+    ).one()
+    known = row._mapping
+    return Standing(
+        tuple(Semester(*item) for item in zip(row.ids or (), row.starts or (), row.ends or (), strict=True)),
+        None
+        if row.id is None
+        else Proposal(**{name: known[name] for name in _PROPOSAL} | {"tags": tuple(row.tags)}),
+        row.time_limit_s,
+        tuple(
+            Allocation(**{**item, "instrument_types": tuple(item["instrument_types"])})
+            for item in row.allocations or ()
+        ),
     )
 
 

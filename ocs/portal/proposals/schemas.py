@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from ocs.kernel.wire.types import (
     FilterDatetime,
+    FilterFlag,
     FilterModel,
     UtcDatetime,
     WireModel,
@@ -13,11 +14,6 @@ from ocs.kernel.wire.types import (
     parse_free_date,
 )
 from ocs.portal.accounts.schemas import Email
-
-
-def _flag(value: object) -> object:
-    """Read a boolean filter; what is no boolean is no filter."""
-    return {"true": True, "false": False}.get(str(value).lower())
 
 
 def _free_date(value: object) -> object:
@@ -28,7 +24,12 @@ def _free_date(value: object) -> object:
         return None
 
 
-Flag = Annotated[bool | None, BeforeValidator(_flag)]
+def _choice(value: object) -> object:
+    """Read a filter that is true or false and, unlike a flag, nothing else."""
+    try:
+        return {"true": True, "false": False}[str(value).lower()]
+    except KeyError:
+        raise ValueError(f"Select a valid choice. {value} is not one of the available choices.") from None
 
 
 class SemesterFilters(FilterModel):
@@ -50,11 +51,11 @@ class ProposalFilters(FilterModel):
 
     id: list[WireText] = Field([], description="Existing ids")
     semester: WireText | None = Field(None, description="Has time in this semester")
-    active: Literal["True", "False", "true", "false"] | None = None
+    active: Annotated[bool | None, BeforeValidator(_choice), WithJsonSchema({"type": "boolean"})] = None
     tags: WireText | None = Field(None, description="Has any of these, separated by commas")
     tac_rank: int | None = None
     tac_priority: int | None = None
-    public: Flag = None
+    public: FilterFlag = None
     title: WireText | None = Field(None, description="The whole title")
     ordering: WireText | None = Field(None, description="Any plain field, with - for descending")
 
@@ -75,7 +76,7 @@ class InvitationFilters(FilterModel):
     """Filters of the list of invitations."""
 
     proposal: WireText | None = Field(None, description="An existing id")
-    pending: Flag = Field(None, description="Not yet used")
+    pending: FilterFlag = Field(None, description="Not yet used")
     ordering: WireText | None = None
 
 
