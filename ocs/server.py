@@ -21,6 +21,13 @@ class ServerEndedError(Exception):
     """The server came to its end, by a signal or a failure, while somebody relied on it."""
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """Return the first plain exception in groups of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class _Uvicorn(uvicorn.Server):
     """uvicorn that ends with code 0 when it is asked to end, instead of dying of the signal."""
 

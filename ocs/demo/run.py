@@ -34,7 +34,7 @@ from ocs.kernel.jobs import CpuPool
 from ocs.kernel.logging import configure_logging
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.settings import Settings
-from ocs.server import Server, ServerEndedError
+from ocs.server import Server, ServerEndedError, first_cause
 
 HOUR_US = 3600 * 1_000_000
 DAY_US = 24 * HOUR_US
@@ -428,7 +428,7 @@ async def run(settings: Settings, *, rate: float, requests: int, once: int | Non
             await demo.show(url, until=once, deadline_s=deadline_s)
             console.print(await demo.verify(url), soft_wrap=True)
     except* DemoFailedError as failures:
-        console.print(f"[red]{failures.exceptions[0]}[/]")
+        console.print(f"[red]{first_cause(failures)}[/]", soft_wrap=True)
         code = 1
     except* ServerEndedError:
         code = 0 if once is None else 1
