@@ -337,7 +337,7 @@ class TargetBatch:
             Mappings as the request API carries them: angles in degrees, proper motion in mas/yr
             (``proper_motion_ra`` with cos dec), parallax in mas, epochs of elements in MJD TT, lengths in au.
             ``extra_params.tle`` (two lines; type SATELLITE) and ``extra_params.ephemeris`` (four or more rows
-            of ISO time, RA, Dec; any type) give a track.
+            of ISO `time`, `ra`, `dec`, as objects or lists; any type) give a track.
 
         Returns
         -------
@@ -564,18 +564,19 @@ def _satellite(tle: Any) -> Satellite:
 def _table(rows: Any) -> Table:
     wrong = _Unusable(
         "bad_ephemeris",
-        "extra_params.ephemeris must be a list of 4 to 10000 rows [time, ra, dec] with increasing ISO times "
-        "and degrees.",
+        "extra_params.ephemeris must be a list of 4 to 10000 rows {time, ra, dec} or [time, ra, dec] with "
+        "increasing ISO times and degrees.",
     )
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not 4 <= len(rows) <= MAX_TABLE_POINTS:
         raise wrong
     times, angles = [], []
     try:
-        for time, ra, dec in rows:
+        for row in rows:
+            time, ra, dec = (row["time"], row["ra"], row["dec"]) if isinstance(row, Mapping) else row
             instant = datetime.fromisoformat(time)
             times.append(from_datetime(instant if instant.tzinfo else instant.replace(tzinfo=UTC)))
             angles.append((float(ra), float(dec), 0.0, 0.0))
-    except (TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise wrong from None
     tt_us, degrees = to_tt(times), np.array(angles)
     good = (np.abs(degrees[:, 0]) <= 360) & (np.abs(degrees[:, 1]) <= 90)

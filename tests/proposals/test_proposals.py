@@ -234,9 +234,9 @@ async def test_A27_a_negative_limit_is_none_and_leaders_have_none(app: TestApp, 
     assert (await limits(app))["cy"] == 7200
     assert (await people.alice.post(path, json={"time_limit_hours": -1})).status_code == 200
     async with app.runtime.database.read() as session:
-        limit = await api.membership_time_limit(session, await user_id(app, "cy"), "temp")
-    assert limit is not None
-    assert limit < 0
+        standing = await api.standing(session, await user_id(app, "cy"), "temp")
+    assert standing.time_limit_s is not None
+    assert standing.time_limit_s < 0
     answer = await people.alice.post("/api/memberships/1/limit/", json={"time_limit_hours": 2})
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["non_field_errors"])
     assert (await people.cy.post(path, json={"time_limit_hours": 2})).status_code == 403

@@ -14,7 +14,7 @@ from ocs.portal.requests.states import Operator, State, group_state, may_become
 from tests.support.accounts import create_user, user_id
 from tests.support.app import NOW, TestApp
 from tests.support.proposals import create_allocation, create_membership, create_proposal
-from tests.support.requests import GROUPS, configuration, group, many, request, submit
+from tests.support.requests import GROUPS, configuration, group, many, multiply, request, submit
 
 LATER = "2016-09-02T00:00:00Z"
 
@@ -249,10 +249,11 @@ async def test_R60_what_may_be_scheduled(
 async def test_schedulable_requests_of_many_groups_take_at_most_6_statements(
     alice: httpx.AsyncClient, staff: httpx.AsyncClient, app: TestApp
 ) -> None:
-    for _ in range(5):
-        await submit(alice)
+    await submit(alice)
+    await multiply(app, 499)
     with app.statements() as statements:
-        assert len(await schedulable(staff)) == 5
+        found = await schedulable(staff)
+    assert [item["requests"][0]["configurations"][0]["id"] for item in found] == list(range(1, 501))
     assert len(statements) <= 6, statements
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 
+from ocs.kernel.database import Base
 from tests.support.app import TestApp
 from tests.support.configdb import build_fix_a
 from tests.support.proposals import create_checklist_fixture
@@ -79,3 +81,42 @@ async def submit(client: httpx.AsyncClient, payload: dict[str, Any] | None = Non
     assert response.status_code == 201, response.text
     answer: dict[str, Any] = response.json()
     return answer
+
+
+async def multiply(app: TestApp, copies: int) -> None:
+    """Store more groups just like group 1, which has one request with one configuration and window."""
+    changes: dict[str, dict[str, str | None]] = {
+        "request_group": {"id": "last.g + n"},
+        "request": {
+            "id": "last.r + n",
+            "group_id": "last.g + n",
+            "configurations": "jsonb_set(row.configurations, '{0,id}', to_jsonb(last.c + n))",
+        },
+        "window": {"id": None, "request_id": "last.r + n"},
+        "configuration": {"id": "last.c + n", "request_id": "last.r + n"},
+    }
+    ends = "CAST(:g AS bigint) AS g, CAST(:r AS bigint) AS r, CAST(:c AS bigint) AS c"
+    async with app.runtime.database.write() as session:
+        ids = ", ".join(
+            f"(SELECT max(id) FROM requests.{name}) AS {key}"
+            for name, key in (("request_group", "g"), ("request", "r"), ("configuration", "c"))
+        )
+        last = (await session.execute(text(f"SELECT {ids}"))).one()
+        for name, changed in changes.items():
+            columns = Base.metadata.tables[f"requests.{name}"].columns
+            names = [column.name for column in columns if changed.get(column.name, "") is not None]
+            values = ", ".join(changed.get(column) or f'row."{column}"' for column in names)
+            targets = ", ".join(f'"{column}"' for column in names)
+            await session.execute(
+                text(
+                    f"INSERT INTO requests.{name} ({targets}) OVERRIDING SYSTEM VALUE SELECT {values} "
+                    f"FROM requests.{name} AS row, generate_series(1, {int(copies)}) AS n, "
+                    f"(SELECT {ends}) AS last WHERE row.id = 1 ORDER BY n"
+                ),
+                {"g": last.g, "r": last.r, "c": last.c},
+            )
+        for name, key in (("request_group", "g"), ("request", "r"), ("configuration", "c")):
+            await session.execute(
+                text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"),
+                {"name": f"requests.{name}", "last": getattr(last, key) + copies},
+            )

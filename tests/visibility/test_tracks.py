@@ -97,6 +97,17 @@ def test_a_table_of_a_fixed_star_is_that_star() -> None:
     assert np.abs(found - expected).max() < 50_000
 
 
+def test_rows_of_a_table_are_lists_or_objects() -> None:
+    listed = table(timedelta(days=1), 5, lambda k: (110.0 + k, 20.0))
+    named = [
+        dict(zip(("time", "ra", "dec"), row, strict=True)) for row in listed["extra_params"]["ephemeris"]
+    ]
+    site, window = place(48.0, 11.0, horizon_deg=20.0), ("2027-01-09T12:00", "2027-01-13T00:00")
+    found = seen({"type": "EPHEMERIS", "name": "x", "extra_params": {"ephemeris": named}}, site, *window)
+    assert len(found)
+    assert np.array_equal(found, seen(listed, site, *window))
+
+
 def test_a_table_passes_through_right_ascension_zero_and_is_never_extrapolated() -> None:
     moving = table(timedelta(hours=3), 12, lambda k: ((358.0 + k) % 360, 10.0))
     batch, site = TargetBatch.from_wire([moving]), place(20.0, -150.0, horizon_deg=10.0)
@@ -126,6 +137,7 @@ def test_a_table_passes_through_right_ascension_zero_and_is_never_extrapolated()
         [[f"2027-01-0{k}T00:00:00", 1, 1] for k in (1, 2, 3)],
         [[f"2027-01-0{k}T00:00:00", 1, 91] for k in (1, 2, 3, 4)],
         [[f"2027-01-0{k}T00:00:00", float("nan"), 1] for k in (1, 2, 3, 4)],
+        [{"time": f"2027-01-0{k}T00:00:00", "ra": 1} for k in (1, 2, 3, 4)],
         "abcd",
     ],
 )

@@ -12,6 +12,7 @@ from ocs.configdb import api as configdb
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.security import Principal
+from ocs.kernel.wire.types import iso_z
 from ocs.portal.requests import documents, durations, lifecycle, repository, service, submissions
 from ocs.portal.requests.catalog import Catalog, catalog_of
 from ocs.portal.requests.lifecycle import GroupChange, announce, when_cancelled
@@ -146,6 +147,11 @@ async def load_requests(session: ReadSession, ids: Iterable[int]) -> dict[int, R
     return {row.id: _record(row) for row in rows}
 
 
+def _texts(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the head of a request with its times as they are sent."""
+    return {name: iso_z(item) if isinstance(item, datetime) else item for name, item in head.items()}
+
+
 async def embedded_requests(session: ReadSession, ids: Iterable[int]) -> dict[int, EmbeddedRequest]:
     """Return what lists of observations show of requests, in one statement."""
     rows = await repository.full_requests(session, Request.id.in_(set(ids)))
@@ -158,7 +164,7 @@ async def embedded_requests(session: ReadSession, ids: Iterable[int]) -> dict[in
             row.submitter or "",
             row.ipp_value,
             ObservationType(row.observation_type),
-            documents.request_head(row),
+            _texts(documents.request_head(row)),
             orjson.loads(row.configurations),
         )
         for row in rows
@@ -169,7 +175,11 @@ async def detailed_requests(session: ReadSession, ids: Iterable[int]) -> dict[in
     """Return requests in detail-form by id, ready for orjson, in one statement."""
     rows = await repository.full_requests(session, Request.id.in_(set(ids)))
     return {
-        row.id: documents.detailed_request(row, placed=not ObservationType(row.observation_type).is_scheduled)
+        row.id: orjson.loads(
+            documents.dumps(
+                documents.detailed_request(row, placed=not ObservationType(row.observation_type).is_scheduled)
+            )
+        )
         for row in rows
     }
 

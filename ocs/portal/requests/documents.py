@@ -2,7 +2,7 @@
 
 Stored, and sent in lists, is the *list-form*; single objects are sent in the *detail-form*, and what is not
 stored yet in the *plan-form*: what was sent with what validation filled. The forms differ in which empty keys
-they show, and clients rely on each.
+they show, and clients rely on each. Times in them are datetimes until `dumps` writes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-from ocs.kernel.wire.types import iso_z
 from ocs.portal.requests.rules import target_fields
 
 Plain = dict[str, Any]
@@ -127,7 +126,7 @@ def location(row: Any) -> Plain:
 
 def windows(starts: Sequence[datetime], ends: Sequence[datetime]) -> list[Plain]:
     """Return windows as they are sent."""
-    return [{"start": iso_z(start), "end": iso_z(end)} for start, end in zip(starts, ends, strict=True)]
+    return [{"start": start, "end": end} for start, end in zip(starts, ends, strict=True)]
 
 
 def request_head(row: Any) -> Plain:
@@ -137,16 +136,16 @@ def request_head(row: Any) -> Plain:
         "observation_note": row.observation_note,
         "optimization_type": row.optimization_type,
         "state": row.state,
-        "suspend_until": row.suspend_until and iso_z(row.suspend_until),
+        "suspend_until": row.suspend_until,
         "acceptability_threshold": row.acceptability_threshold,
         "configuration_repeats": row.configuration_repeats,
         "extra_params": orjson.Fragment(row.extra_params),
-        "modified": iso_z(row.modified),
+        "modified": row.modified,
         "duration": row.duration,
     }
 
 
-def listed_request(row: Any, *, placed: bool, bare: bool = False) -> Plain:
+def listed_request(row: Any, *, placed: bool) -> Plain:
     """Return a row of a request in list-form.
 
     Parameters
@@ -156,12 +155,10 @@ def listed_request(row: Any, *, placed: bool, bare: bool = False) -> Plain:
     placed
         Whether people placed it themselves: then location and window are those of its observation, and both
         are missing when it has none.
-    bare
-        Leave location and windows out, as inside observations.
     """
     request = request_head(row)
     request["configurations"] = orjson.Fragment(row.configurations)
-    if bare or (placed and not row.starts):
+    if placed and not row.starts:
         return request
     request["location"] = location(row)
     if placed:
@@ -173,7 +170,7 @@ def listed_request(row: Any, *, placed: bool, bare: bool = False) -> Plain:
 def detailed_request(row: Any, *, placed: bool) -> Plain:
     """Return a row of a request in detail-form; see `listed_request`."""
     request = request_head(row)
-    request["created"] = iso_z(row.created)
+    request["created"] = row.created
     request["configurations"] = [detailed_configuration(item) for item in orjson.loads(row.configurations)]
     request["location"] = None if placed else location(row)
     request["windows"] = [] if placed else windows(row.starts, row.ends)
@@ -190,22 +187,16 @@ def group(row: Any, requests: Sequence[Any]) -> Plain:
         "observation_type": row.observation_type,
         "operator": row.operator,
         "ipp_value": row.ipp_value,
-        "created": iso_z(row.created),
+        "created": row.created,
         "state": row.state,
-        "modified": iso_z(row.modified),
+        "modified": row.modified,
         "proposal": row.proposal_id,
     }
 
 
-def _wire(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return iso_z(value)
-    raise TypeError(f"{type(value).__name__} has no wire form")
-
-
 def dumps(value: Any) -> bytes:
-    """Return JSON; datetimes in the wire's form."""
-    return orjson.dumps(value, default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    """Return JSON; times, all of them UTC, in the wire's form."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
 
 
 def loads(text: str | bytes) -> Any:

@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     Boolean,
     ColumnElement,
-    DateTime,
     Label,
     Select,
     Text,
@@ -30,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.types import NullType
 
 from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.security import Principal
@@ -215,7 +214,8 @@ async def find_group(session: ReadSession, principal: Principal, group_id: int) 
 
 def _window_edges(edge: Any, name: str) -> Label[Any]:
     edges = select(edge).where(Window.request_id == Request.id).order_by(Window.id).correlate(Request)
-    return func.array(edges.scalar_subquery(), type_=ARRAY(DateTime(timezone=True))).label(name)
+    # Without a type of ours the driver's list comes as it is.
+    return func.array(edges.scalar_subquery(), type_=NullType()).label(name)
 
 
 _REQUEST_COLUMNS = (

@@ -55,14 +55,17 @@ async def load_rules(
 ) -> Rules:
     """Gather all that the rules need to know about what was sent, in a fixed number of statements."""
     catalog = await load_catalog(session)
-    semesters = await proposals.semesters(session)
+    name = sent.get("proposal") if isinstance(sent, dict) else None
+    if not isinstance(name, str) or "\x00" in name:
+        name = ""
+    standing = await proposals.standing(session, principal.user_id or 0, name.strip())
     requests = sent.get("requests") if isinstance(sent, dict) else None
     span = _span(requests if isinstance(requests, list) else [sent])
     return Rules(
         catalog,
         now,
-        semesters,
-        await _facts(session, principal, semesters, now, sent),
+        standing.semesters,
+        await _facts(session, principal, standing, now),
         await downtime.downtimes(session, *span) if span else (),
         is_staff=principal.is_staff,
         limits=Limits(settings.min_ipp, settings.max_ipp, settings.time_overuse_allowance),
@@ -70,36 +73,26 @@ async def load_rules(
 
 
 async def _facts(
-    session: ReadSession,
-    principal: Principal,
-    semesters: Sequence[proposals.Semester],
-    now: datetime,
-    sent: Any,
+    session: ReadSession, principal: Principal, standing: proposals.Standing, now: datetime
 ) -> ProposalFacts | None:
-    name = sent.get("proposal") if isinstance(sent, dict) else None
-    if not isinstance(name, str) or "\x00" in name:
-        return None
-    name = name.strip()
-    proposal = (await proposals.get_proposals(session, [name])).get(name)
+    proposal, limit_s = standing.proposal, standing.time_limit_s
     if proposal is None:
         return None
-    if name not in principal.proposal_ids or principal.user_id is None:
-        return ProposalFacts(name, proposal.active, is_member=False)
-    allocations = await proposals.allocations(session, [name])
-    limit_s = await proposals.membership_time_limit(session, principal.user_id, name)
+    if limit_s is None or principal.user_id is None:
+        return ProposalFacts(proposal.id, proposal.active, is_member=False)
     used_s = 0
-    if limit_s is not None and limit_s >= 0:
-        current = proposals.semester_containing(semesters, now)
-        if current and any(item.semester_id == current.id for item in allocations):
-            used_s = await repository.time_used_s(session, principal.user_id, name, current.start_utc)
+    if limit_s >= 0:
+        current = proposals.semester_containing(standing.semesters, now)
+        if current and any(item.semester_id == current.id for item in standing.allocations):
+            used_s = await repository.time_used_s(session, principal.user_id, proposal.id, current.start_utc)
     return ProposalFacts(
-        name,
+        proposal.id,
         proposal.active,
         is_member=True,
         direct_submission=proposal.direct_submission,
-        time_limit_s=-1 if limit_s is None else limit_s,
+        time_limit_s=limit_s,
         time_used_s=used_s,
-        allocations=allocations_by_key(allocations),
+        allocations=allocations_by_key(standing.allocations),
     )
 
 
@@ -400,7 +393,7 @@ async def list_groups(
     for row in groups:
         placed = _is_placed(row.observation_type)
         listed = [documents.listed_request(item, placed=placed) for item in requests[row.id]]
-        rows.append(orjson.dumps(documents.group(row, listed)))
+        rows.append(documents.dumps(documents.group(row, listed)))
     return count, rows
 
 
@@ -421,7 +414,8 @@ async def list_requests(
     await _check_filters(session, filters)
     count, found = await repository.page_of_requests(session, principal, filters, page)
     return count, [
-        orjson.dumps(documents.listed_request(row, placed=_is_placed(row.observation_type))) for row in found
+        documents.dumps(documents.listed_request(row, placed=_is_placed(row.observation_type)))
+        for row in found
     ]
 
 
@@ -512,7 +506,7 @@ async def schedulable_page(
         document = documents.group(group, [documents.listed_request(item, placed=False) for item in requests])
         document["is_staff"] = bool(group.submitter_is_staff)
         rows.append(document)
-    return orjson.dumps(rows)
+    return documents.dumps(rows)
 
 
 # --- changing

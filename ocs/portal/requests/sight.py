@@ -33,25 +33,14 @@ def pairs(configurations: Iterable[Wire]) -> tuple[TargetBatch, engine.Constrain
         for item in configurations
     }.values()
     return (
-        TargetBatch.from_wire([_engine_target(item["target"]) for item in distinct]),
+        TargetBatch.from_wire([item["target"] for item in distinct]),
         engine.Constraints.from_wire([item["constraints"] for item in distinct]),
     )
 
 
-def _engine_target(target: Wire) -> Wire:
-    """Write the rows of an ephemeris as the engine reads them."""
-    table = (target.get("extra_params") or {}).get("ephemeris")
-    if not isinstance(table, list):
-        return target
-    rows = [
-        [row.get("time"), row.get("ra"), row.get("dec")] if isinstance(row, dict) else row for row in table
-    ]
-    return {**target, "extra_params": {**target["extra_params"], "ephemeris": rows}}
-
-
 def target_fault(target: Wire) -> str | None:
     """Return why a target's track cannot be read, None if it can."""
-    error = TargetBatch.from_wire([_engine_target(target)]).errors[0]
+    error = TargetBatch.from_wire([target]).errors[0]
     return error.message if error else None
 
 
