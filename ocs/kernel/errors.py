@@ -35,7 +35,6 @@ from ocs.kernel.logging import request_id
 
 logger = logging.getLogger("ocs.errors")
 
-JSON_ERROR_KEY = "ocs.json_error"
 DATETIME_FORMAT = (
     "Datetime has wrong format. Use one of these formats instead: "
     "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
@@ -323,8 +322,6 @@ def answer(request: Request, error: OcsError) -> Response:
 
 def from_validation(request: Request, error: RequestValidationError) -> OcsError:
     """Translate FastAPI's validation failure."""
-    if texts := request.scope.get(JSON_ERROR_KEY):
-        return InvalidInput(f"JSON parse error - {texts[0]}")
     by_place: dict[str, list[dict[str, Any]]] = {}
     for item in error.errors():
         place, *rest = item["loc"]

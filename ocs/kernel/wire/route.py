@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
 from ocs.kernel.clock import Clock
 from ocs.kernel.database import ReadSession, UnitOfWork, WriteSession, in_unit_of_work
-from ocs.kernel.errors import JSON_ERROR_KEY, UnsupportedMediaType
+from ocs.kernel.errors import InvalidInput, OcsError, UnsupportedMediaType
 from ocs.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _GZIP_MIN_BYTES = 1024
 _GZIP_THREAD_BYTES = 256 * 1024
 _BRACKETS = re.compile(r"[^\[\]]+")
+_BODY_ERRORS = "ocs.body_errors"
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -109,8 +112,7 @@ class _JsonRequest(Request):
         try:
             return orjson.loads(await self.body())
         except orjson.JSONDecodeError as error:
-            # Told after the caller is known: who may not write learns nothing about the body.
-            self.scope[JSON_ERROR_KEY].append(str(error))
+            self.scope[_BODY_ERRORS].append(InvalidInput(f"JSON parse error - {error}"))
             return None
 
 
@@ -129,7 +131,13 @@ class OcsRoute(APIRoute):
 
             async def attempt(unit: UnitOfWork) -> Response:
                 request.state.unit_of_work = unit
-                return await handle(request)
+                try:
+                    response = await handle(request)
+                except (InvalidInput, RequestValidationError):
+                    _check_body_was_read(request)
+                    raise
+                _check_body_was_read(request)
+                return response
 
             safe = request.method in {"GET", "HEAD"}
             response = await in_unit_of_work(
@@ -140,21 +148,37 @@ class OcsRoute(APIRoute):
         return handler
 
 
+def _check_body_was_read(request: Request) -> None:
+    unread: list[OcsError] = request.scope.get(_BODY_ERRORS, [])
+    if unread:
+        raise unread[0]
+
+
 async def _prepare_body(request: Request) -> Request:
-    """Let FastAPI see JSON whatever accepted type was sent."""
+    """Let FastAPI see JSON whatever accepted type was sent.
+
+    What cannot be read is no body at first, and told after the caller is known: who may not write learns
+    nothing about the body.
+    """
     content_type = request.headers.get("content-type", "application/json")
     media_type = content_type.partition(";")[0].strip().lower()
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     receive = request.receive
+    unread: list[OcsError] = []
     if not has_body:
         receive = _receive(b"{}")
     elif media_type in _FORMS:
-        async with request.form() as form:
-            receive = _receive(orjson.dumps(form_to_json(form)))
+        try:
+            async with request.form() as form:
+                receive = _receive(orjson.dumps(form_to_json(form)))
+        except HTTPException as error:
+            unread.append(InvalidInput(f"Form parse error - {error.detail}"))
     elif media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f'Unsupported media type "{content_type}" in request.')
+        unread.append(UnsupportedMediaType(f'Unsupported media type "{content_type}" in request.'))
+    if unread:
+        receive = _receive(b"null")
     headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
-    request.scope[JSON_ERROR_KEY] = []  # the error handlers see this scope, not the copy
+    request.scope[_BODY_ERRORS] = unread
     headers.append((b"content-type", b"application/json"))
     return _JsonRequest({**request.scope, "headers": headers}, receive)
 

@@ -17,7 +17,7 @@ from ocs.portal.proposals.repository import Entry
 
 
 def _decimal(hours: float) -> Decimal:
-    return Decimal(str(hours))
+    return round(Decimal(str(hours)), 12)  # nanoseconds: sums of such numbers are exact
 
 
 async def settle_ipp(
