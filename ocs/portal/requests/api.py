@@ -13,7 +13,7 @@ from ocs.kernel.database import ReadSession, WriteSession
 from ocs.kernel.runtime import Runtime
 from ocs.kernel.security import Principal
 from ocs.kernel.wire.types import iso_z
-from ocs.portal.requests import documents, durations, lifecycle, repository, service, submissions
+from ocs.portal.requests import documents, durations, lifecycle, notices, repository, service, submissions
 from ocs.portal.requests.catalog import Catalog, catalog_of
 from ocs.portal.requests.lifecycle import GroupChange, announce, when_cancelled
 from ocs.portal.requests.models import Request, RequestGroup
@@ -291,7 +291,8 @@ async def configuration_seconds(
 
 
 def register(runtime: Runtime) -> None:
-    """Add the background jobs."""
+    """Add the background jobs, and let people be told of changes."""
+    notices.register(runtime)
 
     async def expire() -> None:
         await runtime.database.run(lambda session: lifecycle.expire(session, runtime.clock.now()))

@@ -1,8 +1,8 @@
 """Changes of state: of requests, of the groups they belong to, and what follows from them.
 
 Every change goes through `move`, in the caller's transaction: groups and requests are locked in the order of
-their ids, what the transition table forbids is left as it is, priorities are settled in the ledger, and the
-schedulers are told.
+their ids, what the transition table forbids is left as it is, priorities are settled in the ledger, and
+schedulers and people are told.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any
 from ocs.kernel import changes
 from ocs.kernel.database import WriteSession
 from ocs.portal.proposals import api as proposals
-from ocs.portal.requests import durations, repository
+from ocs.portal.requests import durations, notices, repository
 from ocs.portal.requests.models import Request, RequestGroup
 from ocs.portal.requests.states import ObservationType, Operator, State, group_state, may_become
 
@@ -157,6 +157,7 @@ async def move(
         await proposals.settle_ipp(session, targets, cause=cause, now=now)
     if found:
         announce(session, classes)
+        await notices.tell(session, found, now)
     ended = [id_ for id_, state in request_states.items() if state is State.CANCELED]
     if ended:
         for listener in _cancel_listeners:
