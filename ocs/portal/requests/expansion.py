@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ocs.portal.requests import patterns, sight
+from ocs.portal.requests.configurations import has_offsets
 from ocs.portal.requests.errors import NothingVisible, TooManyWindows
 from ocs.portal.requests.rules import Plain, Rules
 from ocs.portal.requests.schemas import CadenceIn, DitherIn, MosaicIn, PatternIn
@@ -47,8 +48,12 @@ def dither(sent: DitherIn) -> Plain:
             offset = {"offset_ra": round(x, 3), "offset_dec": round(y, 3)}
             moved["extra_params"] = (moved.get("extra_params") or {}) | offset
             instrument_configs.append(moved)
-    extra_params = (configuration.get("extra_params") or {}) | {"dither_pattern": sent.pattern}
-    return {**configuration, "instrument_configs": instrument_configs, "extra_params": extra_params}
+    extra_params = dict(configuration.get("extra_params") or {})
+    extra_params.pop("dither_pattern", None)
+    made = {**configuration, "instrument_configs": instrument_configs, "extra_params": extra_params}
+    if has_offsets(made):  # points that all lie on the target are no pattern, and would be refused as one
+        extra_params["dither_pattern"] = sent.pattern
+    return made
 
 
 def mosaic(sent: MosaicIn, known: Rules) -> Plain:
