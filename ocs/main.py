@@ -116,7 +116,7 @@ MODULES: tuple[Module, ...] = (
     Module("ocs.downtime", "downtime", ("downtime",), prefix=lambda settings: settings.downtime_prefix),
     Module("ocs.portal.accounts", "portal", ("accounts",), ("/api/", "/accounts/", *_OAUTH)),
     Module("ocs.portal.proposals", "portal", ("proposals",), ("/api/",)),
-    Module("ocs.portal.requests", "portal", ("requests",), ("/api/",)),
+    Module("ocs.portal.requests", "portal", ("requests",), ("/api/", "/create/")),
     Module("ocs.portal.observations", "portal", ("observations",), ("/api/",)),
     Module("ocs.portal.planning", None, (), ("/api/",)),
     Module("ocs.archive", "archive", ("archive",), _ARCHIVE_ROOTS, alias="/archive", slashes="serve"),

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     )
     trusted_proxies: CommaList = Field([], description="Peers whose X-Forwarded-* headers are believed")
     cors_origins: CommaList = Field([], description="Origins that may use cookies across origins")
+    compose_return_origins: CommaList = Field(
+        [], description="Origins a composed request may return to, e.g. https://tom.example.org"
+    )
     mail_url: SecretStr | None = Field(None, description="smtp://user:password@host:port for outgoing mail")
     rate_limits: RateLimits = Field({}, description="Limits by scope, e.g. requestgroups.create=5000/day")
     configdb_prefix: str = Field("/configdb", description="Path under which configdb answers")
