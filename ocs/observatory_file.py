@@ -5,7 +5,9 @@ section belongs to a module; this file reads the document, keeps the line number
 the doors in the order in which sections refer to each other.
 """
 
+import difflib
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -93,7 +95,7 @@ def _repeated_keys(node: yaml.Node, where: Where = ()) -> Iterator[tuple[Where, 
 
 
 def read(path: Path) -> Document:
-    """Read a YAML or JSON file.
+    """Read a YAML or JSON file; `-` is the standard input.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def read(path: Path) -> Document:
         When it is not there, not YAML, or not a mapping of sections.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FileProblems(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     try:
@@ -159,19 +161,52 @@ async def _instrument_types(session: ReadSession) -> frozenset[str]:
     return frozenset(observatory.instrument_types)
 
 
-async def apply(runtime: Runtime, document: Document, *, dry_run: bool = False) -> Report:
+async def apply(
+    runtime: Runtime, document: Document, *, dry_run: bool = False, only: Sequence[str] = ()
+) -> Report:
     """Apply a file in one transaction.
 
     Parameters
     ----------
     dry_run
         Find all problems and say what would change, then roll back.
+    only
+        Names of the sections to apply; all if there are none.
 
     Raises
     ------
     FileProblems
         With every problem of the file; nothing was applied.
     """
+    async with runtime.database.write_session() as session:
+        report = await _apply(runtime, session, document, only)
+        if not dry_run:
+            await runtime.database.commit(session)
+    return report
+
+
+async def diff(runtime: Runtime, document: Document) -> str:
+    """Return what applying the configuration of a file would change, and change nothing.
+
+    Returns
+    -------
+    str
+        A unified diff of the exported configuration before and after; empty if nothing would change.
+
+    Raises
+    ------
+    FileProblems, NotExportable
+        With every problem of the file; when the configuration cannot be exported.
+    """
+    async with runtime.database.write_session() as session:
+        before = configdb.dump_file(await configdb.export_file(session))
+        await _apply(runtime, session, document, configdb.SECTIONS)
+        after = configdb.dump_file(await configdb.export_file(session))
+    old, new = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(difflib.unified_diff(old, new, "now", str(document.path)))
+
+
+async def _apply(runtime: Runtime, session: WriteSession, document: Document, only: Sequence[str]) -> Report:
     people = _people(runtime)
     # A key with a plain sentence is a comment.
     sections = {name: rows for name, rows in document.data.items() if not isinstance(rows, str)}
@@ -180,24 +215,22 @@ async def apply(runtime: Runtime, document: Document, *, dry_run: bool = False) 
         for name in sections
         if name not in people and name not in configdb.SECTIONS
     ]
+    sections = {name: rows for name, rows in sections.items() if not only or name in only}
     report = Report()
-    async with runtime.database.write_session() as session:
-        done: list[configdb.FileResult | Section] = []
-        if any(name in sections for name in configdb.SECTIONS):
-            done.append(await configdb.apply_file(session, sections, now=runtime.clock.now()))
-        for name, apply_section in people.items():
-            if sections.get(name):
-                done.append(await apply_section(session, sections[name]))
-                await session.flush()
-        for section in done:
-            problems += section.problems
-            report.changes += section.changes
-            report.warnings += [
-                f"{document.path}:{document.line(where) or 0}: {'.'.join(map(str, where))}: {sentence}"
-                for where, sentence in section.warnings
-            ]
-        if problems:
-            raise FileProblems(describe(document, problems))
-        if not dry_run:
-            await runtime.database.commit(session)
+    done: list[configdb.FileResult | Section] = []
+    if any(name in sections for name in configdb.SECTIONS):
+        done.append(await configdb.apply_file(session, sections, now=runtime.clock.now()))
+    for name, apply_section in people.items():
+        if sections.get(name):
+            done.append(await apply_section(session, sections[name]))
+            await session.flush()
+    for section in done:
+        problems += section.problems
+        report.changes += section.changes
+        report.warnings += [
+            f"{document.path}:{document.line(where) or 0}: {'.'.join(map(str, where))}: {sentence}"
+            for where, sentence in section.warnings
+        ]
+    if problems:
+        raise FileProblems(describe(document, problems))
     return report

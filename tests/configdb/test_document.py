@@ -95,6 +95,30 @@ async def test_all_problems_are_told_at_once_with_their_places_and_nothing_is_ap
     assert await _export(app) == before
 
 
+async def test_what_stands_in_or_beside_something_malformed_is_checked_too(app: TestApp) -> None:
+    broken = yaml.safe_load(yaml.safe_dump(DEMO))
+    broken["sites"][0]["lat"] = 95
+    enclosures = broken["sites"][0]["enclosures"]
+    enclosures[0]["telescopes"][0]["horizon"] = "low"
+    enclosures[0]["telescopes"][0]["instruments"][0]["autoguider_camera"] = "no1"
+    broken["sites"][1]["enclosures"].insert(0, {"code": "domx", "telescopes": 5})
+    standing = broken["sites"][1]["enclosures"][1]["telescopes"][0]
+    standing["instruments"][0]["science_cameras"] = ["no2"]
+    groups = broken["instrument_types"][0]["generic_mode_groups"]
+    groups.insert(0, {"type": "exposure", "modes": "none"})
+    groups[1]["default"] = "no3"
+    result = await _apply(app, broken)
+    assert {".".join(map(str, where)) for where, _ in result.problems} == {
+        "sites.0.lat",
+        "sites.0.enclosures.0.telescopes.0.horizon",
+        "sites.0.enclosures.0.telescopes.0.instruments.0.autoguider_camera",
+        "sites.1.enclosures.0.telescopes",
+        "sites.1.enclosures.1.telescopes.0.instruments.0.science_cameras.0",
+        "instrument_types.0.generic_mode_groups.0.modes",
+        "instrument_types.0.generic_mode_groups.1.default",
+    }
+
+
 async def test_export_and_apply_round_trip_byte_stable(app: TestApp) -> None:
     await build_fix_a(app)
     text = api.dump_file(await _export(app))

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ocs.configdb import rules
-from ocs.configdb.document.shape import CHILDREN, NAMES, SECTION_KINDS
+from ocs.configdb.document.shape import CHILDREN, NAMES, SECTION_KINDS, InstrumentEntry
 from ocs.configdb.document.tree import from_tree, is_tree
 from ocs.configdb.errors import InvalidConfiguration
 from ocs.configdb.kinds import KINDS
@@ -74,6 +74,7 @@ class _Applier:
         self.result = FileResult()
         self._seen: dict[tuple[Any, ...], Where] = {}
         self._broken: set[tuple[str, str]] = set()
+        self._left_out: dict[Where, list[int]] = {}
 
     @property
     def state(self) -> State:
@@ -82,7 +83,17 @@ class _Applier:
 
     def problem(self, where: Where, sentence: str) -> None:
         """Note a problem."""
-        self.result.problems.append((where, sentence))
+        self.result.problems.append((self._written(where), sentence))
+
+    def _written(self, where: Where) -> Where:
+        """Return where something stands in the file, of which malformed parts were left out."""
+        place: Where = ()
+        for step in where:
+            if isinstance(step, int):
+                for index in sorted(self._left_out.get(place, ())):
+                    step = step + 1 if index <= step else step
+            place = (*place, step)
+        return place
 
     def entry(self, where: Where, kind: str, model: type[BaseModel], data: Any) -> None:
         """Apply one entry of a section, without those of its parts that are malformed."""
@@ -95,9 +106,13 @@ class _Applier:
             parts = {_part(item["loc"]) for item in found}
             if () in parts:  # the entry itself is malformed: what refers to it is no problem of its own
                 self._broken.add((kind, str(name).lower()))
+                if kind == "site":
+                    self._unplaced(where, data)
                 return
             for part in sorted(parts, reverse=True):
-                _drop(data, part)
+                self._unplaced((*where, *part), _taken(data, part))
+                *above, last = self._written((*where, *part))
+                self._left_out.setdefault(tuple(above), []).append(int(last))
             found = _malformed(model, data)
         data = model.model_validate(data).model_dump(exclude_unset=True)
         if kind == "site":
@@ -113,7 +128,7 @@ class _Applier:
         """Make or change the thing that `identity` names; None if that is not possible."""
         place = (kind, *(str(value).lower() for value in identity.values()))
         if (first := self._seen.setdefault(place, where)) != where:
-            self.problem(where, f"is the same as {'.'.join(map(str, first))}")
+            self.problem(where, f"is the same as {'.'.join(map(str, self._written(first)))}")
             return None
         try:
             found = self._find(kind, identity)
@@ -127,7 +142,8 @@ class _Applier:
             key = found[KINDS[kind].key]
             return rules.change(self.editor, kind, key, {**defaults, **data}, partial=False)
         except InvalidConfiguration as error:
-            self.result.problems += _problems(where, error.body)
+            for part, sentence in _problems(where, error.body):
+                self.problem(part, sentence)
         except _Ambiguous as error:
             self.problem(where, str(error))
         self._broken.add((kind, place[1]))
@@ -230,6 +246,20 @@ class _Applier:
                 self._instrument(place, entry, owner, is_placed=row is not None)
             elif row is not None:
                 self._place(place, child, entry, owner)
+            else:
+                self._unplaced(place, entry)
+
+    def _unplaced(self, where: Where, data: Any) -> None:
+        """Check what instruments refer to where they stand in something that is refused."""
+        for section, _ in CHILDREN.values():
+            entries = data.get(section) if isinstance(data, dict) else None
+            for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+                place = (*where, section, index)
+                if section != "instruments":
+                    self._unplaced(place, entry)
+                elif not _malformed(InstrumentEntry, entry):
+                    known = InstrumentEntry.model_validate(entry).model_dump(exclude_unset=True)
+                    self._instrument(place, known, {}, is_placed=False)
 
     def _instrument(
         self, where: Where, data: dict[str, Any], owner: dict[str, Any], *, is_placed: bool
@@ -266,11 +296,12 @@ def _malformed(model: type[BaseModel], data: Any) -> list[Any]:
     return []
 
 
-def _drop(data: Any, part: Where) -> None:
+def _taken(data: Any, part: Where) -> Any:
+    """Take a part out of its list."""
     *above, last = part
     for step in above:
         data = data[step]
-    del data[last]
+    return data.pop(last)
 
 
 def _part(location: Sequence[str | int]) -> Where:
