@@ -56,6 +56,7 @@ _REST = """
 /metrics                                     GET:open
 /api/clock/                                  GET:open
 /api/                                        GET:open
+/create/                                     GET:open
 
 /configdb/                                   GET:anyone
 /configdb/html/{path}/                       GET:anyone
