@@ -274,7 +274,7 @@ class Passwords:
         Parameters
         ----------
         stored
-            The stored hash; None (no such user) costs the same time as a wrong password.
+            The stored hash; None (no such user) or what is no hash cost the same time as a wrong password.
 
         Returns
         -------
@@ -285,10 +285,9 @@ class Passwords:
             return await asyncio.to_thread(self._verify, password, stored)
 
     def _verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
-        if stored is None:
-            self._decoy = self._decoy or self._hash.hash(secrets.token_hex(16))
+        self._decoy = self._decoy or self._hash.hash(secrets.token_hex(16))
         try:
             ok, updated = self._hash.verify_and_update(password, stored or self._decoy)
         except UnknownHashError:  # an account without a usable password
-            return False, None
+            return self._verify(password, None)
         return (ok, updated) if stored is not None else (False, None)
