@@ -2,7 +2,7 @@
 
 import click
 
-from ocs.cli import observatory, people, running
+from ocs.cli import observatory, people, release, running
 from ocs.openapi import VERSION
 
 
@@ -22,5 +22,6 @@ for _command in (
     running.migrate,
     running.doctor,
     people.user,
+    release.release_data,
 ):
     main.add_command(_command)

@@ -128,3 +128,14 @@ async def test_serve_refuses_a_demo_folder(data_dir: Path) -> None:
     (data_dir / "demo").write_text("")
     code, output = await run("serve", "--port", "0", env=environment(data_dir))
     assert (code, "demo" in output, "Traceback" in output) == (1, True, False)
+
+
+async def test_release_data_are_refused_with_the_reason_when_a_file_lacks_what_is_needed(
+    data_dir: Path,
+) -> None:
+    kernel, table = data_dir.parent / "de.bsp", data_dir.parent / "finals2000A.all"
+    kernel.write_bytes(b"DAF/SPK " + bytes(2000))
+    table.write_text("")
+    command = ("release-data", str(kernel), str(table), "--into", str(data_dir.parent))
+    code, output = await run(*command, env=environment(data_dir))
+    assert (code, str(table) in output, "Traceback" in output) == (1, True, False)
