@@ -6,6 +6,7 @@ the process already answers `/health` and `/ready`.
 
 import asyncio
 import contextlib
+import gc
 import importlib.util
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -371,6 +372,9 @@ def create_app(
             try:
                 async with boot.up() as runtime:
                     app.state.runtime = runtime
+                    # What is there now stays; a full collection need not look at it each time.
+                    gc.collect()
+                    gc.freeze()
                     boot.waiting_for = None
                     logger.info("ready")
                     await stop.wait()

@@ -80,6 +80,8 @@ async def submit(
         if twin is not None:
             headers[DUPLICATE_HEADER] = str(twin)
     group_id = None
+    if sent == []:  # nothing to do is what nobody means: the recorded answer
+        raise InvalidInput.whole("Invalid data. Expected a dictionary, but got list.")
     if isinstance(sent, list):
         body = documents.dumps(await _submit_all(session, principal, settings, now, sent, atomic=atomic))
     else:
