@@ -22,6 +22,7 @@ from ocs.kernel.wire.route import (
     Writing,
     etag_matches,
     make_router,
+    without_snapshot,
 )
 
 router = make_router("configdb")
@@ -73,6 +74,7 @@ def _add(kind: Kind) -> None:
     filter_type = FILTER[name]
     path, detail = f"/{kind.path}/", f"/{kind.path}/{{key}}/"
 
+    @without_snapshot  # the snapshot that the process keeps needs no other
     async def list_(
         request: Request,
         session: Reading,
@@ -93,6 +95,7 @@ def _add(kind: Kind) -> None:
 
         return await answer(request, snapshot.page(f"{base}/{request.url.path}?{request.url.query}", draw))
 
+    @without_snapshot
     async def get(
         request: Request,
         session: Reading,

@@ -91,10 +91,19 @@ class Database:
         self._readers = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        self._askers = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def read_session(self) -> ReadSession:
-        """Return a session in a read-only snapshot; the caller closes it."""
-        return ReadSession(self._readers, expire_on_commit=False, autoflush=False)
+    def read_session(self, *, snapshot: bool = True) -> ReadSession:
+        """Return a session for reading; the caller closes it.
+
+        Parameters
+        ----------
+        snapshot
+            Whether all statements see the same moment. Without, each is on its own, which spares the round
+            trips of a transaction.
+        """
+        engine = self._readers if snapshot else self._askers
+        return ReadSession(engine, expire_on_commit=False, autoflush=False)
 
     def write_session(self) -> WriteSession:
         """Return a read-write session; the caller commits and closes it."""
@@ -148,16 +157,21 @@ def after_commit(session: WriteSession, callback: Callable[[], None]) -> None:
 class UnitOfWork:
     """The one session of a request: opened when first asked for, committed at the end."""
 
-    def __init__(self, database: Database, *, writes: bool = False) -> None:
+    def __init__(self, database: Database, *, writes: bool = False, snapshot: bool = True) -> None:
         self.database = database
         self._writes = writes
+        self._snapshot = snapshot
         self._session: ReadSession | None = None
         self.commit_started = False
 
     async def read(self) -> ReadSession:
         """Return the session for reading (the writing one if the request writes)."""
         if self._session is None:
-            self._session = self.database.write_session() if self._writes else self.database.read_session()
+            self._session = (
+                self.database.write_session()
+                if self._writes
+                else self.database.read_session(snapshot=self._snapshot)
+            )
         return self._session
 
     async def write(self) -> WriteSession:
@@ -186,6 +200,7 @@ async def in_unit_of_work(
     work: Callable[[UnitOfWork], Awaitable[T]],
     *,
     writes: bool = False,
+    snapshot: bool = True,
     repeatable: bool = False,
 ) -> T:
     """Run `work` and commit; repeat it while the database has a passing fault.
@@ -198,11 +213,13 @@ async def in_unit_of_work(
         Gets the unit of work; must be safe to call again after a rollback.
     writes
         Whether the session is opened for writing from the start.
+    snapshot
+        Whether all statements of a reading session see the same moment.
     repeatable
         Whether a repetition is harmless even if the first commit did reach the disk.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        unit = UnitOfWork(database, writes=writes)
+        unit = UnitOfWork(database, writes=writes, snapshot=snapshot)
         try:
             result = await work(unit)
             await unit.commit()

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _GZIP_MIN_BYTES = 1024
 _GZIP_THREAD_BYTES = 256 * 1024
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 _BRACKETS = re.compile(r"[^\[\]]+")
 _BODY_ERRORS = "ocs.body_errors"
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -116,6 +117,12 @@ class _JsonRequest(Request):
             return None
 
 
+def without_snapshot(endpoint: Handler) -> Handler:
+    """Mark a GET whose statements need not see the same moment: it is spared BEGIN and ROLLBACK."""
+    endpoint.without_snapshot = True  # type: ignore[attr-defined]
+    return endpoint
+
+
 class OcsRoute(APIRoute):
     """A route in one unit of work, with the reference's ideas of bodies, and cheap repeated reads."""
 
@@ -123,6 +130,7 @@ class OcsRoute(APIRoute):
         """Return FastAPI's handler with ours around it."""
         handle = super().get_route_handler()
         reads_body = self.body_field is not None
+        snapshot = not getattr(self.endpoint, "without_snapshot", False)
         raw_form = reads_body and type(self.body_field.field_info).__name__ in {"Form", "File"}  # type: ignore[union-attr]
 
         async def handler(request: Request) -> Response:
@@ -141,7 +149,7 @@ class OcsRoute(APIRoute):
 
             safe = request.method in {"GET", "HEAD"}
             response = await in_unit_of_work(
-                runtime_of(request).database, attempt, writes=not safe, repeatable=safe
+                runtime_of(request).database, attempt, writes=not safe, snapshot=snapshot, repeatable=safe
             )
             return await _finish(request, response) if safe else response
 
