@@ -9,6 +9,8 @@ import sys
 BENCHES: tuple[tuple[str, ...], ...] = (
     ("-m", "bench.start"),
     ("bench/visibility/bench_visibility.py",),
+    ("-m", "bench.configdb"),
+    ("-m", "bench.observations"),
     ("-m", "bench.planning"),
     ("-m", "bench.scheduler.run", "100x1", "500x3", "--budget", "10"),
 )

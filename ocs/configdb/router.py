@@ -188,5 +188,14 @@ def _add(kind: Kind) -> None:
 
 for _kind in KINDS.values():
     _add(_kind)
+
+
+@router.get("/openapi/", include_in_schema=False)
+async def openapi(request: Request) -> dict[str, Any]:
+    """Return the one document, where clients of this part look for it."""
+    document: dict[str, Any] = request.app.openapi()
+    return document
+
+
 router.include_router(admin.router)
 router.include_router(browser.router)

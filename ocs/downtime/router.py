@@ -133,6 +133,13 @@ def _lists(repeated: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: values for name, values in repeated.items() if name in names}
 
 
+@router.get("/openapi/", include_in_schema=False)
+async def openapi(request: Request) -> dict[str, Any]:
+    """Return the one document, where clients of this part look for it."""
+    document: dict[str, Any] = request.app.openapi()
+    return document
+
+
 @router.post("/authprofile/addupdateuser/", include_in_schema=False)
 async def receive_user() -> None:
     """Refuse users from outside: this installation keeps its users in one place, so no key is configured."""

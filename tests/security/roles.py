@@ -60,6 +60,7 @@ _REST = """
 
 /configdb/                                   GET:anyone
 /configdb/html/{path}/                       GET:anyone
+/configdb/openapi/                           GET:open
 /configdb/api/availability_history/          GET:anyone
 /configdb/api/admin/revisions/               GET:staff
 /configdb/api/admin/versions/{key}/revert/   POST:staff
@@ -70,6 +71,7 @@ _REST = """
 /configdb/authprofile/addupdateuser/         POST:own
 
 /downtime/                                   GET:open
+/downtime/openapi/                           GET:open
 /downtime/api/                               GET:anyone POST:staff
 /downtime/api/{key}/                         GET:anyone DELETE:staff
 /downtime/api/admin/{key}/                   PATCH:staff
