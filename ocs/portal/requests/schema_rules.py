@@ -3,31 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cerberus import Validator
-
-_IGNORED = {"label", "description", "show"}
-_NESTED = {"schema", "items", "keysrules", "valuesrules", "anyof", "allof", "noneof", "oneof"}
-
-
-def _without_notes(rules: Any) -> Any:
-    """Drop the keys that only describe a field to people."""
-    if isinstance(rules, list):
-        return [_without_notes(item) for item in rules]
-    if not isinstance(rules, dict):
-        return rules
-    kept = {}
-    for name, value in rules.items():
-        if name in _IGNORED:
-            continue
-        if name == "schema" and isinstance(value, dict) and "type" not in value:
-            kept[name] = {key: _without_notes(child) for key, child in value.items()}
-        else:
-            kept[name] = _without_notes(value) if name in _NESTED else value
-    return kept
+from ocs.configdb.api import SchemaValidator
 
 
 class Schema:
-    """One validation schema, compiled.
+    """One validation schema.
 
     Parameters
     ----------
@@ -35,11 +15,10 @@ class Schema:
         Field name to Cerberus rules; unknown fields are always allowed.
     """
 
-    __slots__ = ("_definition", "rules")
+    __slots__ = ("rules",)
 
     def __init__(self, rules: Mapping[str, Any] | None = None) -> None:
         self.rules: dict[str, Any] = dict(rules or {})
-        self._definition = {name: _without_notes(field) for name, field in self.rules.items()}
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -54,7 +33,7 @@ class Schema:
         """
         if not self.rules:
             return document, {}
-        validator = Validator(self._definition, allow_unknown=True)
+        validator = SchemaValidator(self.rules)
         if validator.validate(document):
             return validator.document, {}
         return document, validator.errors
