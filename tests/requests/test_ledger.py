@@ -86,7 +86,7 @@ async def check(app: TestApp) -> None:
         )
         for ipp_value, state, duration_s, effect_h in effects:
             pays = state == State.COMPLETED or (ipp_value > 1 and state == State.PENDING)
-            price_h = round(Decimal(str((1 - ipp_value) * duration_s / 3600)), 12)
+            price_h = round(Decimal(str((1 - ipp_value) * duration_s / 3600)), 18)
             if met_bound:
                 assert min(price_h, 0) <= effect_h <= max(price_h, 0)
             else:

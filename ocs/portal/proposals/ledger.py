@@ -17,7 +17,8 @@ from ocs.portal.proposals.repository import Entry
 
 
 def _decimal(hours: float) -> Decimal:
-    return round(Decimal(str(hours)), 12)  # nanoseconds: sums of such numbers are exact
+    # As many places as a double has, and few enough that sums of such numbers are exact.
+    return round(Decimal(str(hours)), 18)
 
 
 async def settle_ipp(

@@ -14,7 +14,6 @@ from ocs.kernel import changes
 from ocs.kernel.database import WriteSession
 from ocs.portal.proposals import api as proposals
 from ocs.portal.requests import durations, notices, repository
-from ocs.portal.requests.models import Request, RequestGroup
 from ocs.portal.requests.states import ObservationType, Operator, State, group_state, may_become
 
 CancelListener = Callable[[WriteSession, Sequence[int], datetime], Awaitable[None]]
@@ -151,8 +150,7 @@ async def move(
                     moved,
                 )
             )
-    await repository.set_states(session, Request, request_states, now)
-    await repository.set_states(session, RequestGroup, group_states, now)
+    await repository.set_states(session, request_states, group_states, now)
     if targets:
         await proposals.settle_ipp(session, targets, cause=cause, now=now)
     if found:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    text,
     true,
     union_all,
     update,
@@ -497,21 +498,32 @@ async def lock_requests(session: WriteSession, group_ids: Collection[int]) -> li
     return list(await session.execute(statement))
 
 
+_SET_STATES = text(
+    """
+    WITH moved AS (
+      UPDATE requests.request SET state = new.state, modified = :now
+      FROM unnest(CAST(:request_ids AS bigint[]), CAST(:request_states AS text[])) AS new(id, state)
+      WHERE request.id = new.id)
+    UPDATE requests.request_group SET state = new.state, modified = :now
+    FROM unnest(CAST(:group_ids AS bigint[]), CAST(:group_states AS text[])) AS new(id, state)
+    WHERE request_group.id = new.id
+    """
+)
+
+
 async def set_states(
-    session: WriteSession,
-    model: type[Request] | type[RequestGroup],
-    states: Mapping[int, State],
-    now: datetime,
+    session: WriteSession, requests: Mapping[int, State], groups: Mapping[int, State], now: datetime
 ) -> None:
-    """Write new states, one statement for each state that occurs."""
-    for state in sorted(set(states.values())):
-        ids = [id_ for id_, new in states.items() if new is state]
-        await session.execute(
-            update(model)
-            .where(model.id.in_(ids))
-            .values(state=state, modified=now)
-            .execution_options(synchronize_session=False)
-        )
+    """Write new states of requests and groups by id, in one statement."""
+    if requests or groups:
+        values = {
+            "request_ids": list(requests),
+            "request_states": [str(state) for state in requests.values()],
+            "group_ids": list(groups),
+            "group_states": [str(state) for state in groups.values()],
+            "now": now,
+        }
+        await session.execute(_SET_STATES, values)
 
 
 async def expired_requests(session: ReadSession, now: datetime) -> list[int]:
